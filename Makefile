@@ -1,0 +1,32 @@
+# Everything a fresh machine with Python >= 3.10 and make needs: each target does its own set-up.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test check docs clean
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "idtd needs Python 3.10 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/ready  ## make a small video set, distil it two ways, and report how well each trains
+	$(RUN)/idtd reproduce demo $(DEMO)
+
+test: $(VENV)/ready  ## the whole test suite
+	$(RUN)/python -m pytest
+
+check: $(VENV)/ready  ## formatting, lint, types, direction of imports
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+docs: $(VENV)/ready  ## write the generated pages and build the site
+	$(RUN)/python docs/generate.py
+	$(RUN)/mkdocs build --strict --quiet
+
+clean:  ## remove the environment and the demo
+	rm -rf $(VENV) $(DEMO) site

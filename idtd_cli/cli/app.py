@@ -1,0 +1,89 @@
+"""The command line: its commands in the order of the flow, and the one place where errors become words and exit codes.
+
+Nothing heavy is imported before a command runs: `idtd --help` must be instant.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from idtd_cli.cli import output
+from idtd_cli.cli.commands.demo_data import demo_data
+from idtd_cli.cli.commands.distill import distill
+from idtd_cli.cli.commands.evaluate import evaluate
+from idtd_cli.cli.commands.export import export
+from idtd_cli.cli.commands.prepare import prepare
+from idtd_cli.cli.commands.reproduce import reproduce
+from idtd_cli.cli.commands.show import show
+from idtd_cli.errors import IdtdError
+from idtd_cli.version import __version__
+
+app = typer.Typer(
+    name="idtd",
+    help="Distil a large labelled video set into a tiny synthetic one that still trains a good network.\n\n"
+    "The flow: prepare, distill, export, evaluate; `reproduce` runs all of it. Each command has `--help`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (demo_data, prepare, distill, export, evaluate, reproduce, show):
+    app.command(command.__name__.replace("_", "-"))(command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        output.say(f"idtd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 0 when done, 2 for wrong usage or input, 1 for a failed run, 130 when stopped."""
+    debug = os.environ.get("IDTD_DEBUG") == "1"
+    try:
+        code = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        output.complain("Stopped.", "The same command goes on where it can (distill: add --resume).")
+        code = 130
+    except IdtdError as error:
+        if debug:
+            raise
+        output.complain(error.message, error.hint)
+        code = error.exit_code
+    except Exception as error:
+        # Wrong usage. Typer carries a copy of click or uses click itself, by version: known by what it offers.
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()
+            sys.exit(error.exit_code)
+        if debug:
+            raise
+        output.complain(*_unforeseen(error))
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unforeseen(error: Exception) -> tuple[str, str]:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full ({error.filename or 'while writing'}).", "Free some space and run the command again."
+    if isinstance(error, OSError):
+        return f"{error.filename or 'A file'}: {error.strerror or error}.", "IDTD_DEBUG=1 shows where."
+    return (
+        f"Something that idtd did not foresee: {type(error).__name__}: {error}.",
+        "IDTD_DEBUG=1 shows where; please report it.",
+    )

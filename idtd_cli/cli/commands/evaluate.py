@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from idtd_cli.cli import options, output
+
+
+def evaluate(
+    sets: Annotated[list[Path], typer.Argument(metavar="SET...", help="Folders made by `idtd export`.")],
+    on: Annotated[Path, typer.Option(metavar="PREPARED", help="The prepared set to score on.")],
+    out: Annotated[Path, typer.Option(metavar="OUT", help="Folder for the report.")],
+    recipe: options.RecipeOption = None,
+    set_: options.SetOption = None,
+    seeds: Annotated[int | None, typer.Option(help="Same as --set evaluate.students=N.")] = None,
+    device: options.DeviceOption = options.Device.auto,
+    json: Annotated[bool, typer.Option("--json", help="Print report.json and nothing else on stdout.")] = False,
+) -> None:
+    """Train students from scratch on each set, on random real clips and on the full data, and score them.
+
+    Example: idtd evaluate sets/idtd sets/pixel --on prepared/ --out report/
+    """
+    from idtd_cli.stages import evaluate as stage
+
+    overrides = [*(set_ or []), *([f"evaluate.students={seeds}"] if seeds is not None else [])]
+    chosen = options.recipe(recipe, on, overrides)
+    report = stage.run(sets, on, out, chosen, options.device(device), output.Terminal())
+    output.show_report(report, out, json)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from idtd_cli.cli import options, output
+
+
+def reproduce(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file or the name of a shipped recipe.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for everything; run again to go on.")],
+    source: Annotated[
+        Path | None, typer.Option(metavar="SOURCE", help="Videos, as `idtd prepare` takes them. Default: the demo set.")
+    ] = None,
+    set_: options.SetOption = None,
+    device: options.DeviceOption = options.Device.auto,
+    json: Annotated[bool, typer.Option("--json", help="Print report.json and nothing else on stdout.")] = False,
+) -> None:
+    """Run all stages for every method that a recipe names; what is complete and unchanged is skipped.
+
+    Example: idtd reproduce demo demo/
+    """
+    from idtd_cli.stages import reproduce as stage
+
+    chosen = options.recipe(recipe, None, set_)
+    report = stage.run(chosen, out, source, options.device(device), output.Terminal())
+    output.show_report(report, out / "report", json)

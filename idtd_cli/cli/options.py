@@ -1,0 +1,50 @@
+"""The options that several commands share, each worded once."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from idtd_cli.recipe import Recipe
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="R",
+        help="A recipe: the path of a YAML file or the name of a shipped one. Default: the one that the input was made "
+        "with; for prepare, demo.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change one key of the recipe, for example distill.ipc=5. Repeatable."),
+]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
+PreparedArgument = Annotated[Path, typer.Argument(metavar="PREPARED", help="A folder made by `idtd prepare`.")]
+
+
+def recipe(asked: str | None, made_with: Path | None, overrides: list[str] | None) -> Recipe:
+    """The recipe to run: the one asked for, else the one stored in the input folder, else demo; then the overrides."""
+    from idtd_cli.recipe import load
+
+    stored = made_with / "recipe.yaml" if made_with else None
+    return load(asked or (stored if stored and stored.is_file() else "demo"), overrides or [])
+
+
+def device(asked: Device) -> str:
+    """`cpu` or `cuda`."""
+    from idtd_cli.provenance import resolve_device
+
+    return resolve_device(asked.value)

@@ -1,0 +1,100 @@
+"""All that idtd prints: data to stdout, talk to stderr, bars on a terminal and plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from idtd_cli.report.document import ReportDocument
+
+#: Seconds between two plain lines of a stage where there is no terminal.
+_QUIET = 15.0
+
+
+def say(text: str) -> None:
+    """A result, on stdout."""
+    typer.echo(text)
+
+
+def complain(message: str, hint: str = "") -> None:
+    """What went wrong and what to do next, on stderr."""
+    typer.echo(f"idtd: {message}" + (f" {hint}" if hint else ""), err=True)
+
+
+class Terminal:
+    """A `runlog.Progress` on stderr."""
+
+    @contextmanager
+    def stage(self, name: str, total: int | None) -> Iterator[_Bar | _Lines]:
+        task: _Bar | _Lines = _Bar(name, total) if sys.stderr.isatty() else _Lines(name, total)
+        try:
+            yield task
+        finally:
+            task.close()
+
+    def note(self, text: str) -> None:
+        typer.echo(text, err=True)
+
+
+class _Bar:
+    """A tqdm bar with the latest facts beside it."""
+
+    def __init__(self, name: str, total: int | None) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=total, desc=name, file=sys.stderr, dynamic_ncols=True, smoothing=0.1)
+
+    def advance(self, n: int = 1, **facts: object) -> None:
+        if facts:
+            self._bar.set_postfix_str(_words(facts), refresh=False)
+        self._bar.update(n)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _Lines:
+    """A line at the start, now and then, and at the end."""
+
+    def __init__(self, name: str, total: int | None) -> None:
+        self._name, self._total, self._done, self._facts = name, total, 0, ""
+        self._began = self._said = time.monotonic()
+
+    def advance(self, n: int = 1, **facts: object) -> None:
+        self._done += n
+        self._facts = _words(facts)
+        if time.monotonic() - self._said > _QUIET:
+            self._line()
+
+    def close(self) -> None:
+        self._line()
+
+    def _line(self) -> None:
+        self._said = time.monotonic()
+        of = f" of {self._total}" if self._total else ""
+        took = f"{self._said - self._began:.0f} s"
+        typer.echo(f"{self._name}: {self._done}{of}, {took}" + (f", {self._facts}" if self._facts else ""), err=True)
+
+
+def _words(facts: dict[str, object]) -> str:
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in facts.items()
+    )
+
+
+def show_report(report: ReportDocument, folder: Path, as_json: bool) -> None:
+    """A report on stdout: the document itself, or the summary and where the files are."""
+    from idtd_cli.report import summary
+
+    if as_json:
+        say((folder / report.FILE).read_text(encoding="utf-8").rstrip("\n"))
+        return
+    say(summary.render(report))
+    say(f"\nOpen {folder / 'report.html'} in a browser; all figures are in {folder / report.FILE}.")

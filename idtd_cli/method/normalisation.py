@@ -1,0 +1,29 @@
+"""Between clips at rest (uint8, frames first) and what the networks see (normalised, channels first)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Normalisation:
+    """Per-channel standardisation by the mean and standard deviation of the real training clips, in 0..1."""
+
+    def __init__(self, mean_3: Sequence[float], std_3: Sequence[float], device: str) -> None:
+        self._mean_311 = torch.tensor(mean_3, device=device)[:, None, None] * 255
+        self._std_311 = torch.tensor(std_3, device=device)[:, None, None].clamp(min=1e-3) * 255
+
+    def normalise(self, clips_BT3HW: Tensor) -> Tensor:
+        """0..255 → zero mean, unit variance; the layout stays."""
+        return (clips_BT3HW - self._mean_311) / self._std_311
+
+    def to_uint8(self, clips_BT3HW: Tensor) -> Tensor:
+        """Normalised → 0..255, rounded and clipped to what a file can hold."""
+        return (clips_BT3HW * self._std_311 + self._mean_311).round().clamp(0, 255).to(torch.uint8)
+
+
+def for_network(clips_BT3HW: Tensor) -> Tensor:
+    """(B, T, 3, H, W) → (B, 3, T, H, W), channels last in memory: twice as fast in the 3-D convolutions."""
+    return clips_BT3HW.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)

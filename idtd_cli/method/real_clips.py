@@ -1,0 +1,57 @@
+"""Real training clips in the device's memory, uint8, and how a step draws from them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from idtd_cli.method.temporal_augmentation import Views, read
+
+
+class RealClips:
+    """Stored clips sorted by class. They stay uint8; `read` and the normalisation work on the few that a step draws."""
+
+    def __init__(self, videos_NF3HW: Tensor, labels_N: Tensor, classes: int) -> None:
+        """
+        Raises:
+            ValueError: the clips are not sorted by class, or a class has none.
+        """
+        self.videos_NF3HW = videos_NF3HW
+        self.labels_N = labels_N
+        self.count_C = torch.bincount(labels_N, minlength=classes)
+        self.first_C = self.count_C.cumsum(0) - self.count_C
+        self._largest = int(self.count_C.max())
+        if (labels_N.diff() < 0).any() or (self.count_C == 0).any():
+            raise ValueError("clips must be sorted by class, and every class needs one")
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return len(self.count_C)
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Indices (C, count) of random clips of each class; a class repeats a clip only after all of it was drawn."""
+        device = self.count_C.device
+        keys = torch.rand(self.classes, self._largest, generator=generator, device=device)
+        beyond = torch.arange(self._largest, device=device) >= self.count_C[:, None]
+        order = keys.masked_fill(beyond, 2).argsort(dim=1)
+        turn_CB = torch.arange(count, device=device) % self.count_C[:, None]
+        return self.first_C[:, None] + order.gather(1, turn_CB)
+
+    def segments(self, groups: int, entries: int, span: float, frames: int, generator: torch.Generator) -> Tensor:
+        """Random stretches of random clips, (G, M, L, 3, H, W) float in 0..255: what a Feature Pool starts from.
+
+        Args:
+            groups: G; the number of classes (group g takes clips of class g) or 1 (clips of all classes in turn).
+            entries: M, stretches a group.
+            span: share of a clip's time that a stretch covers.
+            frames: L, frames of a stretch.
+        """
+        per_class = entries if groups > 1 else -(-entries // self.classes)
+        index_CM = self.draw(per_class, generator)
+        # One group: entry m is of class m mod C, so that neighbours are spread over the classes.
+        index_GM = index_CM if groups > 1 else index_CM.T.reshape(1, -1)[:, :entries]
+        index_B = index_GM.flatten()
+        start_B = torch.rand(index_B.shape, generator=generator, device=index_B.device) * (1 - span)
+        stretches = read(self.videos_NF3HW, Views(index_B, start_B, start_B + span, shortest=span), frames)
+        return stretches.view(*index_GM.shape, *stretches.shape[1:])

@@ -1,0 +1,40 @@
+"""The report as one HTML file that needs no other."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import jinja2
+from markupsafe import Markup
+from PIL import Image
+
+from idtd_cli.report import chart, summary
+from idtd_cli.report.document import ReportDocument
+
+
+def render(report: ReportDocument, sheet: Image.Image) -> str:
+    """The page: summary, chart, table, contact sheet, protocol, provenance. All text from data is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("idtd_cli.report"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    png = io.BytesIO()
+    sheet.save(png, format="PNG")
+    header, *rows = summary.table(report)
+    return environment.get_template("report.html").render(
+        report=report,
+        header=header,
+        rows=rows,
+        # Drawn by us from numbers and our own titles: nothing in it to escape.
+        chart=Markup(chart.accuracy_svg(report)),
+        sheet=base64.b64encode(png.getvalue()).decode(),
+        protocol=_flat(report.protocol.model_dump(mode="json")),
+    )
+
+
+def _flat(section: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    """Nested keys as dotted ones."""
+    rows: list[tuple[str, object]] = []
+    for key, value in section.items():
+        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return rows

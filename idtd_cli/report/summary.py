@@ -1,0 +1,65 @@
+"""The one-screen summary of a report, as plain text."""
+
+from __future__ import annotations
+
+from idtd_cli.report.document import ReportDocument, Result
+
+#: What each method is called for people, in the order in which they are shown.
+TITLES = {"full": "full data", "random": "random real clips", "pixel": "pixel matching", "idtd": "IDTD"}
+
+
+def ordered(report: ReportDocument) -> list[Result]:
+    """Results by stored size, then by method from the simplest to ours."""
+    order = list(TITLES)
+    return sorted(report.results, key=lambda r: (r.ipc or 1 << 30, order.index(r.method), r.set or ""))
+
+
+def percent(result: Result) -> str:
+    """`45.3 ± 2.1`: mean and standard deviation in per cent."""
+    return f"{100 * result.top1.mean:.1f} ± {100 * result.top1.std:.1f}"
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    amount, unit = float(count), "B"
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if amount >= 100 or unit == "B" else f"{amount:.1f} {unit}"
+
+
+def table(report: ReportDocument) -> list[tuple[str, ...]]:
+    """Header and rows: what was trained on, videos a class, stored bytes and frames, top-1, students."""
+    rows: list[tuple[str, ...]] = [("trained on", "videos/class", "stored", "frames", "top-1 %", "students")]
+    for result in ordered(report):
+        name = TITLES[result.method] + (f" ({result.set})" if result.set and result.set != result.method else "")
+        rows.append(
+            (
+                name,
+                str(result.ipc) if result.ipc else "all",
+                size(result.stored_bytes),
+                str(result.stored_frames),
+                percent(result),
+                str(result.top1.n),
+            )
+        )
+    return rows
+
+
+def render(report: ReportDocument) -> str:
+    """The summary: what was scored, and the table, aligned."""
+    rows = table(report)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    lines.insert(1, "-" * len(lines[0]))
+    head = (
+        f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} classes "
+        f"(chance {100 * report.chance:.1f} %), mean ± std over students"
+    )
+    return "\n".join([head, "", *lines])

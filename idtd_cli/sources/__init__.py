@@ -1,0 +1,1 @@
+"""Sources: where labelled videos come from. A source lists its videos; it opens none."""

@@ -1,0 +1,265 @@
+"""`idtd evaluate`: distilled sets + prepared set → report, with random real clips and the full data beside them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from idtd_cli import documents, provenance, storage
+from idtd_cli.baselines.random_clips import random_clips
+from idtd_cli.distilled import SUMS, DistilledSet
+from idtd_cli.errors import InputError
+from idtd_cli.method.normalisation import Normalisation
+from idtd_cli.method.real_clips import RealClips
+from idtd_cli.method.temporal_augmentation import TemporalAugmentation
+from idtd_cli.prepared import PreparedSet
+from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
+from idtd_cli.report import html, summary
+from idtd_cli.report.contact_sheet import contact_sheet
+from idtd_cli.report.document import ReportDocument, Result, Spread
+from idtd_cli.runlog import Progress
+from idtd_cli.students import registry
+from idtd_cli.students.training import LabelledVideos, fit, top1
+
+#: Scores of students already trained, one line each: an evaluation that was stopped goes on from here.
+SCORES = "scores.jsonl"
+PAGE = "report.html"
+SHEET = "clips.png"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One thing to train students on. `digest` names it in scores.jsonl; `videos(s)` is what student s trains on."""
+
+    method: str
+    digest: str
+    students: int
+    ipc: int | None
+    frames: int
+    stored_frames: int
+    stored_bytes: int
+    videos: Callable[[int], LabelledVideos]
+    segments: int = 1
+    stored_parameters: int = 0
+    set: str | None = None
+    seed: int | None = None
+
+
+def run(
+    sets: Sequence[Path], prepared: Path, out: Path, recipe: Recipe, device: str, progress: Progress
+) -> ReportDocument:
+    """Train students on each set, on random real clips of the same count and on the full data; score them once.
+
+    Args:
+        sets: exported sets; what is evaluated are their files.
+        prepared: the prepared set with the real clips.
+        out: the report folder, new, or that of this same evaluation.
+        recipe: its `evaluate` section is the protocol.
+        device: "cpu" or "cuda".
+        progress: where to report to.
+
+    Raises:
+        InputError: a set does not fit the prepared set, or `out` holds something else.
+    """
+    config = recipe.evaluate
+    source = PreparedSet.open(prepared)
+    opened = [DistilledSet.open(path) for path in sets]
+    for distilled in opened:
+        _check_fit(distilled, source)
+    parents = {"prepared": source.document.digest(), "evaluate": section_digest(config)}
+    parents |= {f"set {number}": _digest(distilled) for number, distilled in enumerate(opened, start=1)}
+    if (out / ReportDocument.FILE).is_file():
+        report = documents.read(ReportDocument, out)
+        if report.parents != parents:
+            raise InputError(f"{out} holds another evaluation.", "Name a new folder.")
+        progress.note(f"{out} already holds this evaluation: nothing to do.")
+        return report
+    if not storage.is_empty(out) and not (out / SCORES).is_file():
+        raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
+    out.mkdir(parents=True, exist_ok=True)
+
+    clip, classes = source.document.clip, len(source.document.classes)
+    normalisation = Normalisation(source.document.mean, source.document.std, device)
+    task = registry.Task(classes, clip.frames, clip.height, clip.width)
+    registry.build(config.student, task, 0, "cpu")  # a student that cannot take these clips stops here
+    train_NF3HW, train_N = source.clips("train")
+    real = RealClips(train_NF3HW.to(device), train_N.to(device), classes)
+    entries = _entries(opened, real, source, config, device)
+
+    scored_split = "val" if config.split == "validation" else "test"
+    held_NF3HW, held_N = source.clips(scored_split)
+    if not len(held_N):
+        raise InputError(
+            f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
+        )
+    held = LabelledVideos(held_NF3HW.to(device), held_N.to(device))
+
+    def score(entry: _Entry, number: int) -> float:
+        student = registry.build(config.student, task, number, device)
+        augmentation = TemporalAugmentation(entry.segments, **config.augmentation.model_dump())
+        fit(student, entry.videos(number), normalisation, config.fit, augmentation, clip.frames, number)
+        return top1(student, held, normalisation, clip.frames)
+
+    scores = _Scores(out / SCORES, parents["prepared"] + parents["evaluate"])
+    results = []
+    with progress.stage("evaluate", sum(entry.students for entry in entries)) as bar:
+        for entry in entries:
+            values, seconds = [], 0.0
+            for number in range(entry.students):
+                value, took = scores.get_or_compute(entry.digest, number, lambda e=entry, n=number: score(e, n))  # type: ignore[misc]
+                values.append(value)
+                seconds += took
+                bar.advance(trained_on=entry.method, top1=value)
+            results.append(_result(entry, config, values, seconds))
+
+    report = ReportDocument(
+        parents=parents,
+        source=source.document.source,
+        classes=source.document.classes,
+        chance=1 / classes,
+        scored_split=config.split,
+        scored_videos=len(held_N),
+        protocol=config,
+        results=tuple(results),
+        hardware=provenance.hardware(device),
+        versions=provenance.versions(),
+    )
+    sheet = contact_sheet(source.document.classes, _sheet_columns(opened, real, clip.frames))
+    sheet.save(out / SHEET)
+    storage.write_text(out / PAGE, html.render(report, sheet))
+    report.write(out)  # last: it marks the folder as complete
+    return report
+
+
+def _check_fit(distilled: DistilledSet, source: PreparedSet) -> None:
+    ours, theirs = distilled.document, source.document
+    if ours.classes != theirs.classes:
+        raise InputError(f"{distilled.path} has other classes than {source.folder}.", "Evaluate on the set's own data.")
+    if ours.clip != theirs.clip:
+        raise InputError(
+            f"{distilled.path} has other clips than {source.folder} (frames, size or sampling).",
+            "Prepare the data with the set's recipe.",
+        )
+
+
+def _digest(distilled: DistilledSet) -> str:
+    """sha256 over the checksums of all files of a set."""
+    return storage.sha256_file(distilled.path / SUMS)
+
+
+def _entries(
+    opened: Sequence[DistilledSet], real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str
+) -> list[_Entry]:
+    """What is compared, each with what it stores."""
+    clip, classes = source.document.clip, real.classes
+    frame_bytes = 3 * clip.height * clip.width
+
+    def random_set(ipc: int) -> _Entry:
+        def videos(number: int) -> LabelledVideos:
+            generator = torch.Generator(device).manual_seed(number)  # every student gets clips of its own
+            labels_N = torch.arange(classes, device=device).repeat_interleave(ipc)
+            return LabelledVideos(random_clips(real, ipc, clip.frames, generator), labels_N)
+
+        frames = classes * ipc * clip.frames
+        return _Entry(
+            "random", f"random {ipc}", config.students, ipc, clip.frames, frames, frames * frame_bytes, videos
+        )
+
+    def exported(distilled: DistilledSet) -> _Entry:
+        document = distilled.document
+        videos = LabelledVideos(distilled.videos_NT3HW.to(device), distilled.labels_N.to(device), document.segments)
+        return _Entry(
+            document.method,
+            _digest(distilled),
+            config.students,
+            document.ipc,
+            clip.frames,
+            document.stored_frames,
+            document.stored_bytes,
+            lambda _: videos,
+            document.segments,
+            document.stored_parameters,
+            distilled.path.name,
+            document.seed,
+        )
+
+    entries = [exported(distilled) for distilled in opened]
+    entries += [random_set(ipc) for ipc in sorted({distilled.document.ipc for distilled in opened})]
+    if config.full_students:
+        frames = len(real.labels_N) * clip.stored_frames
+        videos = LabelledVideos(real.videos_NF3HW, real.labels_N)
+        entries.append(
+            _Entry(
+                "full", "full", config.full_students, None, clip.frames, frames, frames * frame_bytes, lambda _: videos
+            )
+        )
+    return entries
+
+
+def _result(entry: _Entry, config: EvaluateConfig, values: list[float], seconds: float) -> Result:
+    return Result(
+        method=entry.method,
+        set=entry.set,
+        seed=entry.seed,
+        student=config.student.name,
+        ipc=entry.ipc,
+        frames=entry.frames,
+        segments=entry.segments,
+        top1=Spread.of(values),
+        stored_bytes=entry.stored_bytes,
+        stored_frames=entry.stored_frames,
+        stored_parameters=entry.stored_parameters,
+        seconds=round(seconds, 2),
+    )
+
+
+def _sheet_columns(opened: Sequence[DistilledSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:
+    """For the contact sheet: a random real clip of each class, and each method's first video of each class."""
+    generator = torch.Generator(real.videos_NF3HW.device).manual_seed(0)
+    columns = {"real": _to_numpy(random_clips(real, 1, frames, generator))}
+    for distilled in opened:
+        first = distilled.videos_NT3HW[:: distilled.document.ipc]
+        columns.setdefault(summary.TITLES[distilled.document.method], _to_numpy(first))
+    return columns
+
+
+def _to_numpy(videos_CT3HW: torch.Tensor) -> NDArray[np.uint8]:
+    return videos_CT3HW.permute(0, 1, 3, 4, 2).cpu().numpy()
+
+
+class _Scores:
+    """scores.jsonl. Lines of another protocol or prepared set have another key and are passed over."""
+
+    def __init__(self, path: Path, protocol: str) -> None:
+        self._path = path
+        self._protocol = protocol
+        self._known = {line["key"]: (line["top1"], line["seconds"]) for line in self._lines()}
+
+    def get_or_compute(self, entry: str, number: int, compute: Callable[[], float]) -> tuple[float, float]:
+        """Score and seconds of a student, computed and written down unless they are known."""
+        key = storage.sha256_bytes(f"{self._protocol} {entry} {number}".encode())
+        if key not in self._known:
+            began = time.perf_counter()
+            value = compute()
+            self._known[key] = value, time.perf_counter() - began
+            line = {"key": key, "top1": value, "seconds": self._known[key][1]}
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        return self._known[key]
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if not self._path.exists():
+            return
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:  # cut off by a crash
+                continue

@@ -1,0 +1,81 @@
+"""How a student is trained from scratch and scored: the same for every set that is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from idtd_cli.method.normalisation import Normalisation, for_network
+from idtd_cli.method.temporal_augmentation import TemporalAugmentation, read, whole
+from idtd_cli.recipe import FitConfig
+from idtd_cli.students.registry import Student
+
+
+@dataclass(frozen=True)
+class LabelledVideos:
+    """A set to train or score on: videos (N, F, 3, H, W) uint8 and labels (N), on the device.
+
+    `segments` is the set's K: its videos are K pieces each, and a student trains on views of them.
+    """
+
+    videos_NF3HW: Tensor
+    labels_N: Tensor
+    segments: int = 1
+
+
+def fit(
+    student: Student,
+    train: LabelledVideos,
+    normalisation: Normalisation,
+    config: FitConfig,
+    augmentation: TemporalAugmentation,
+    frames: int,
+    seed: int,
+) -> None:
+    """Train a student in place with cross-entropy.
+
+    One pass over a set shows each segment of each video once, in random order, as a temporal view of T = `frames`
+    frames. Every set gets the same number of updates, whatever its size.
+    """
+    device = train.labels_N.device
+    generator = torch.Generator(device).manual_seed(seed)
+    optimiser = torch.optim.SGD(
+        student.parameters(), lr=config.step_size, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.StepLR(optimiser, step_size=max(1, config.steps // 2))
+    pieces = len(train.labels_N) * train.segments
+    order = torch.empty(0, dtype=torch.long, device=device)
+
+    student.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # dropout has no generator of its own
+        for _ in range(config.steps):
+            if len(order) < min(config.batch, pieces):
+                order = torch.randperm(pieces, generator=generator, device=device)
+            piece_B, order = order[: config.batch], order[config.batch :]
+            video_B, segment_B = piece_B // train.segments, piece_B % train.segments
+            clips = read(train.videos_NF3HW, augmentation.of_synthetic(video_B, segment_B, generator), frames)
+            if config.flip:
+                flipped_B = torch.rand(len(clips), generator=generator, device=device) < 0.5
+                clips = torch.where(flipped_B[:, None, None, None, None], clips.flip(-1), clips)
+            scores_BC = student(for_network(normalisation.normalise(clips)))
+            loss = functional.cross_entropy(scores_BC, train.labels_N[video_B])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+
+
+@torch.no_grad()
+def top1(student: Student, videos: LabelledVideos, normalisation: Normalisation, frames: int, batch: int = 64) -> float:
+    """Share of videos, each seen whole in T = `frames` frames, whose highest score is that of their class."""
+    student.eval()
+    right = torch.zeros((), dtype=torch.long, device=videos.labels_N.device)
+    for index_B in torch.arange(len(videos.labels_N), device=videos.labels_N.device).split(batch):
+        clips = read(videos.videos_NF3HW, whole(index_B), frames)
+        scores_BC = student(for_network(normalisation.normalise(clips)))
+        right += (scores_BC.argmax(1) == videos.labels_N[index_B]).sum()
+    return right.item() / len(videos.labels_N)

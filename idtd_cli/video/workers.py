@@ -1,0 +1,179 @@
+"""Worker processes with a time and a memory limit a file: a decoder may crash or hang, the run may not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from idtd_cli.errors import IdtdError
+from idtd_cli.video.decode import DecodeError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that gave no result; `reason` goes on after its name: "took longer than 60 s"."""
+
+    reason: str
+
+
+def run(
+    job: Callable[[T], R], items: Iterable[T], *, workers: int, seconds: float, memory_mb: int
+) -> Generator[R | Rejected, None, None]:
+    """Run a job on each item in worker processes; results come in the order of the items.
+
+    Few items are in flight at once, so `items` may be long or lazy. Closing the generator, or an exception such as
+    Ctrl-C in its consumer, ends the workers.
+
+    Args:
+        job: a function that can be pickled, with results that can be too.
+        workers: number of processes.
+        seconds: time limit for one item.
+        memory_mb: MiB that one item may need, beyond what the worker takes itself. Not enforced outside of Linux.
+
+    Raises:
+        IdtdError: no worker can be started.
+    """
+    source = iter(items)
+    pool = _Pool(job, workers, seconds, memory_mb)
+    pending: deque[tuple[T, Any]] = deque()
+    breakdowns, results = 0, 0
+    try:
+        while True:
+            for item in islice(source, 2 * workers - len(pending)):
+                pending.append((item, pool.submit(item)))
+            if not pending:
+                return
+            try:
+                result = pool.result(pending[0][1])
+            except BrokenProcessPool as error:
+                breakdowns += 1
+                pool.restart()
+                if breakdowns == 3:
+                    if not results:
+                        raise IdtdError("Worker processes for decoding cannot be started.") from error
+                    pending.popleft()
+                    breakdowns = 0
+                    yield Rejected("crashed the decoder")
+                pending = deque((item, pool.submit(item)) for item, _ in pending)
+                continue
+            pending.popleft()
+            breakdowns, results = 0, results + 1
+            yield result
+    finally:
+        pool.stop()
+
+
+class _Pool:
+    """A pebble pool that can be replaced as a whole, in the rare case that a crash breaks the pool itself."""
+
+    def __init__(self, job: Callable[[Any], Any], workers: int, seconds: float, memory_mb: int) -> None:
+        self._job, self._workers, self._seconds, self._memory_mb = job, workers, seconds, memory_mb
+        self._pool = self._start()
+
+    def _start(self) -> Any:
+        return ProcessPool(
+            max_workers=self._workers, initializer=_limit, initargs=(self._memory_mb,), context=_context()
+        )
+
+    def submit(self, item: object) -> Any:
+        """A future; None if the pool is broken, which `result` then reports."""
+        try:
+            return self._pool.schedule(_guard, args=(self._job, item, self._memory_mb), timeout=self._seconds)
+        except RuntimeError:
+            return None
+
+    def result(self, future: Any) -> Any:
+        """The job's result, or `Rejected`.
+
+        Raises:
+            BrokenProcessPool: the pool must be replaced and the item submitted again.
+        """
+        if future is None:
+            raise BrokenProcessPool
+        try:
+            # The first in line waits for those ahead of it at most; a future that never comes was lost in a crash.
+            return future.result(timeout=3 * self._seconds + 120)
+        except FutureTimeout as error:
+            if not future.done():
+                raise BrokenProcessPool from error
+            return Rejected(f"took longer than {self._seconds:g} s")
+        except ProcessExpired as error:
+            code = error.exitcode or 0
+            return Rejected(f"crashed the decoder ({f'signal {-code}' if code < 0 else f'exit code {code}'})")
+
+    def restart(self) -> None:
+        self.stop()
+        self._pool = self._start()
+
+    def stop(self) -> None:
+        self._pool.stop()
+        self._pool.join()
+
+
+def _guard(job: Callable[[T], R], item: T, memory_mb: int) -> R | Rejected:
+    """Run a job inside a worker. Every failure becomes a reason: no exception has to survive the way back."""
+    try:
+        return job(item)
+    except DecodeError as error:
+        return Rejected(error.reason)
+    except MemoryError:
+        return Rejected(f"needs more than {memory_mb} MiB of memory")
+    except IdtdError as error:
+        return Rejected(str(error))
+    except Exception as error:
+        return Rejected(f"is damaged: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}")
+
+
+def _limit(memory_mb: int) -> None:
+    """Start of a worker: its limits, and an end without delay when it is told to end."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        import resource
+
+        own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return  # elsewhere the address space cannot be measured, and macOS does not keep to the limit
+    limit = own + (memory_mb << 20)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _context() -> Any:
+    """How workers are started: by a server that has imported the decoder once, where the system has fork.
+
+    Never by forking this process: it may hold threads of torch.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["idtd_cli.video.decode", "idtd_cli.recipe"])
+    with _sigint_blocked():
+        forkserver.ensure_running()
+    return context
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """The server and its workers inherit the block: Ctrl-C ends them through this process, without their tracebacks."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from idtd_cli.errors import IdtdError
+from idtd_cli.video import workers
+from idtd_cli.video.decode import DecodeError
+
+
+def job(item: object) -> object:
+    """Does what it is told, as a decoder on a bad file may."""
+    match item:
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "exit":
+            os._exit(3)
+        case "hang":
+            time.sleep(1000)
+        case "deaf":
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            time.sleep(1000)
+        case "allocate":
+            return len(bytearray(3 << 30))
+        case "damaged":
+            raise DecodeError("is damaged: so it is")
+        case "bug":
+            raise KeyError("no such\nkey")
+        case "unpicklable":
+            return lambda: None
+    return item
+
+
+def run(items: list[object], n: int = 2, seconds: float = 30) -> list[object]:
+    return list(workers.run(job, items, workers=n, seconds=seconds, memory_mb=512))
+
+
+def test_results_come_in_order() -> None:
+    assert run(list(range(50))) == list(range(50))
+
+
+def test_nothing_to_do() -> None:
+    assert run([]) == []
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_bad_file_costs_itself_alone(n: int) -> None:
+    items = [0, "segfault", 1, "damaged", 2, "allocate", 3, "exit", 4, "bug", 5, "segfault", "segfault", 6]
+    results = run(list(items), n)
+    reasons = [result.reason if isinstance(result, workers.Rejected) else result for result in results]
+    assert reasons == [
+        0,
+        "crashed the decoder (signal 11)",
+        1,
+        "is damaged: so it is",
+        2,
+        "needs more than 512 MiB of memory",
+        3,
+        "crashed the decoder (exit code 3)",
+        4,
+        "is damaged: KeyError: 'no such\\nkey'",
+        5,
+        "crashed the decoder (signal 11)",
+        "crashed the decoder (signal 11)",
+        6,
+    ]
+
+
+@pytest.mark.parametrize("hang", ["hang", "deaf"])
+def test_a_hang_is_ended(hang: str) -> None:
+    start = time.monotonic()
+    assert run([0, hang, 1, 2], seconds=1) == [0, workers.Rejected("took longer than 1 s"), 1, 2]
+    assert time.monotonic() - start < 15
+
+
+def test_few_items_are_in_flight() -> None:
+    counter = itertools.count()
+    results = workers.run(job, counter, workers=2, seconds=30, memory_mb=512)
+    for _ in range(10):
+        next(results)
+    results.close()
+    assert next(counter) <= 14
+
+
+def test_workers_that_cannot_start_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_limit", os._exit)
+    with pytest.raises(IdtdError, match="cannot be started"):
+        list(workers.run(job, [1, 2], workers=2, seconds=30, memory_mb=257))
+
+
+_CHILDREN = """
+import multiprocessing, sys, time
+from idtd_cli.video import workers
+
+if __name__ == "__main__":
+    for item in workers.run(time.sleep, [0, 1000, 1000, 1000], workers=2, seconds=1000, memory_mb=512):
+        print("started", flush=True)
+"""
+
+
+def _running(group: int) -> list[str]:
+    """The processes of a group that still run: a zombie waits for whoever adopts orphans and counts as ended."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(status.parent.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
+def test_ctrl_c_ends_everything_at_once_without_noise(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_CHILDREN)
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+    start = time.monotonic()
+    _, err = process.communicate(timeout=20)
+    assert time.monotonic() - start < 5
+    assert err.count("Traceback") == 1, err  # the one of the script itself
+    assert "KeyboardInterrupt" in err
+    until = time.monotonic() + 5
+    while _running(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _running(process.pid)
