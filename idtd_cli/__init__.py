@@ -15,7 +15,7 @@ __all__ = ["__version__", "load"]
 
 
 def load(path: str | os.PathLike[str]) -> DistilledSet:
-    """Open an exported distilled set: `idtd_cli.load("set").clips_NT3HW`, `.labels_N`, and `.views(...)` to train on.
+    """Open an exported distilled set: `idtd_cli.load("set").videos_NT3HW`, `.labels_N` and `.document`.
 
     Raises:
         idtd_cli.errors.InputError: the path holds no finished distilled set, or its files do not match their digests.

@@ -34,9 +34,9 @@ class SetDocument(Document):
     method: str
     seed: int = Field(description="of the distillation")
     classes: tuple[str, ...]
-    ipc: int = Field(description="videos a class")
+    ipc: int = Field(ge=1, description="videos a class")
     clip: ClipConfig = Field(description="of the prepared set; the videos have its frames, height and width")
-    segments: int = Field(description="K: a video is K pieces, and a student trains on views of them")
+    segments: int = Field(ge=1, description="K: a video is K pieces, and a student trains on views of them")
     mean: tuple[float, float, float] = Field(description="to normalise with, per channel, in 0..1")
     std: tuple[float, float, float]
     evaluate: EvaluateConfig = Field(description="the student and the training that the set's recipe recommends")
@@ -139,7 +139,7 @@ def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: T
 def read_sums(folder: Path) -> dict[str, str]:
     """SHA256SUMS as {relative path: digest}; empty if it is missing."""
     path = folder / SUMS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
@@ -152,7 +152,8 @@ def _read_back(folder: Path, videos_NT3HW: Tensor, labels_N: Tensor) -> None:
     """Open every form as its users do, and compare."""
     if not torch.equal(DistilledSet.open(folder).videos_NT3HW, videos_NT3HW):
         raise IdtdError(f"{CLIPS} does not read back as it was written.")
-    shards = [path.as_posix() for path in sorted((folder / "data").glob("*.tar"))]
+    # Absolute, because WebDataset takes a path like `a:b` for an address, and runs one like `pipe:b` as a command.
+    shards = [path.as_posix() for path in sorted((folder.absolute() / "data").glob("*.tar"))]
     samples = list(webdataset.WebDataset(shards, shardshuffle=False, empty_check=False))
     if len(samples) != len(labels_N):
         raise IdtdError(f"The shards hold {len(samples)} videos, not {len(labels_N)}.")

@@ -107,7 +107,9 @@ class AugmentationConfig(Section):
 class PoolConfig(Section):
     """Feature Pool."""
 
-    entries: int = Field(16, ge=1, description="M: entries a group")
+    entries_per_selector: int = Field(
+        4, ge=1, description="M is this many times the selectors that share a group, so that it grows with ipc"
+    )
     scope: Literal["class", "dataset"] = Field("class", description="class: a group a class; dataset: one for all")
     step_size: float = Field(5.0, gt=0, description="SGD step size")
 

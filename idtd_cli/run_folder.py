@@ -119,7 +119,8 @@ class RunFolder:
         return tensors["videos_NT3HW"], tensors["labels_N"]
 
     def _checkpoints(self) -> list[Path]:
-        return sorted((self.path / _CHECKPOINTS).glob("step-*.safetensors"))
+        # Six digits in a name, or more: the shorter name is the earlier step.
+        return sorted((self.path / _CHECKPOINTS).glob("step-*.safetensors"), key=lambda path: (len(path.name), path))
 
 
 def differences(old: Recipe, new: Recipe, section: str) -> list[str]:

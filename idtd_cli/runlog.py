@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from idtd_cli import storage
+
 
 class Task(Protocol):
     """One stage under way."""
@@ -47,10 +49,9 @@ class Metrics:
     """
 
     def __init__(self, path: Path, first_step: int) -> None:
-        kept = [line for line in read_metrics(path) if line["step"] < first_step]
-        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
-        for line in kept:
-            self._write(line)
+        kept = [_as_line(line) for line in read_lines(path) if line["step"] < first_step]
+        storage.write_text(path, "".join(kept))
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
 
     def __enter__(self) -> Metrics:
         return self
@@ -59,17 +60,18 @@ class Metrics:
         self._file.close()
 
     def add(self, step: int, **values: float) -> None:
-        self._write({"step": step, **values})
+        self._file.write(_as_line({"step": step, **values}))
 
     def flush(self) -> None:
         self._file.flush()
 
-    def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
+
+def _as_line(values: dict[str, Any]) -> str:
+    return json.dumps(values) + "\n"
 
 
-def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics.jsonl; none if it is missing. A last line cut off by a crash is left out."""
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a .jsonl file; none if it is missing. A last line cut off by a crash is left out."""
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8").splitlines():

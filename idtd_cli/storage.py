@@ -26,6 +26,9 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write that fails says why, and not where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -53,16 +56,31 @@ def is_empty(folder: Path) -> bool:
     return not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        InputError: a part of the path is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{path} cannot be made: a part of its path is a file.", "Name another folder.") from error
+
+
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """Build a folder beside its final place and move it there when the block ends well; else remove every trace.
 
     Raises:
-        InputError: `out` already holds something.
+        InputError: `out` already holds something, is the folder that the process is in, or lies where none can be made.
     """
     if not is_empty(out):
         raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    given, out = out, out.resolve()  # `.` and `a/..` have no name of their own
+    if out == Path.cwd():  # moving another folder there would leave the caller's shell in one that is gone
+        raise InputError(f"{given} is the folder that you are in.", "Name a new folder in it.")
+    make_folder(out.parent)
     staging = out.parent / f".{out.name}.partial"
     # What a killed run left behind: it was never complete and nothing refers to it.
     shutil.rmtree(staging, ignore_errors=True)

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs: `idtd --help` must be instant.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -22,6 +23,9 @@ from idtd_cli.cli.commands.reproduce import reproduce
 from idtd_cli.cli.commands.show import show
 from idtd_cli.errors import IdtdError
 from idtd_cli.version import __version__
+
+#: What shells give a program that Ctrl-C ended: 128 and the number of the signal.
+_STOPPED = 130
 
 app = typer.Typer(
     name="idtd",
@@ -56,11 +60,12 @@ def _root(
 def main() -> NoReturn:
     """Run the command line; exit 0 when done, 2 for wrong usage or input, 1 for a failed run, 130 when stopped."""
     debug = os.environ.get("IDTD_DEBUG") == "1"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a class name may have letters that the terminal lacks
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        output.complain("Stopped.", "The same command goes on where it can (distill: add --resume).")
-        code = 130
+        code = _STOPPED
     except IdtdError as error:
         if debug:
             raise
@@ -75,6 +80,8 @@ def main() -> NoReturn:
             raise
         output.complain(*_unforeseen(error))
         code = 1
+    if code == _STOPPED:  # Typer turns Ctrl-C into this code without a word
+        output.complain("Stopped.", "The same command goes on where it can (distill: add --resume).")
     sys.exit(code if isinstance(code, int) else 0)
 
 

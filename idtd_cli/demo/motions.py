@@ -1,11 +1,13 @@
 """Draws the demo clips: textured shapes whose class is their motion, and nothing but their motion.
 
 Every other property (shape, colours, texture, place, phase, speed, camera jitter, noise) is drawn anew for each
-clip. Places wrap around the frame and sizes repeat, so that one frame of a clip says nothing about its class.
+clip. The shapes fill a scene that is larger than the frame, evenly and at any time, and leave and enter it unseen: one
+frame of a clip says next to nothing about its class.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,67 +31,107 @@ class Pose:
     scale_T: Floats
 
 
-def _still(phase_T: Floats, rng: np.random.Generator) -> Pose:
-    """A random fixed pose; the motions below change the part that they are named after."""
+#: The scene's half width; a shape that leaves the frame (half width 1) is out of sight before it leaves the scene.
+_SCENE = 1.5
+
+
+def _anywhere(phase_T: Floats, rng: np.random.Generator) -> Pose:
+    """A random fixed pose; the flows below change the part that they are about."""
     ones_T = np.ones_like(phase_T)
     return Pose(
-        x_T=rng.uniform(-1, 1) * ones_T,
-        y_T=rng.uniform(-1, 1) * ones_T,
+        x_T=rng.uniform(-_SCENE, _SCENE) * ones_T,
+        y_T=rng.uniform(-_SCENE, _SCENE) * ones_T,
         angle_T=rng.uniform(-np.pi, np.pi) * ones_T,
         scale_T=rng.uniform(0.8, 1.25) * ones_T,
     )
 
 
-def _slide(dx: int, dy: int) -> Callable[[Floats, np.random.Generator], Pose]:
-    def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
-        start = _still(phase_T, rng)
-        travel_T = phase_T * rng.uniform(1.2, 2.0)
-        return Pose(start.x_T + dx * travel_T, start.y_T + dy * travel_T, start.angle_T, start.scale_T)
-
-    return pose
+def _around(place_T: Floats) -> Floats:
+    """What leaves the scene on one side enters it on the other."""
+    return np.mod(place_T + _SCENE, 2 * _SCENE) - _SCENE
 
 
-def _turn(sign: int) -> Callable[[Floats, np.random.Generator], Pose]:
-    def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
-        start = _still(phase_T, rng)
-        return Pose(start.x_T, start.y_T, start.angle_T + sign * phase_T * rng.uniform(2.5, 4.5), start.scale_T)
+#: Radius of the disc that turning and zooming scenes fill; of the area of the square ones.
+_DISC = 2 * _SCENE / math.sqrt(math.pi)
 
-    return pose
-
-
-def _zoom(sign: int) -> Callable[[Floats, np.random.Generator], Pose]:
-    def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
-        start = _still(phase_T, rng)
-        # A saw tooth between half and full size: whichever way it runs, one frame shows every size alike.
-        cycle_T = np.mod(rng.uniform() + sign * phase_T * rng.uniform(0.9, 1.5), 1.0)
-        return Pose(start.x_T, start.y_T, start.angle_T, 0.6 * 2.2**cycle_T)
-
-    return pose
+#: One clip's flow: where each of its shapes goes, given the time (0..1) and the shape's own generator.
+Flow = Callable[[Floats, np.random.Generator], Pose]
 
 
-def _orbit(sign: int) -> Callable[[Floats, np.random.Generator], Pose]:
-    def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
-        start = _still(phase_T, rng)
-        angle_T = rng.uniform(-np.pi, np.pi) + sign * phase_T * rng.uniform(4.0, 7.0)
-        radius = rng.uniform(0.3, 0.45)
-        return Pose(
-            start.x_T + radius * np.cos(angle_T), start.y_T + radius * np.sin(angle_T), start.angle_T, start.scale_T
-        )
+def _slide(dx: int, dy: int) -> Callable[[np.random.Generator], Flow]:
+    def flow(clip_rng: np.random.Generator) -> Flow:
+        travel = clip_rng.uniform(0.7, 1.2)
 
-    return pose
+        def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
+            at = _anywhere(phase_T, rng)
+            x_T, y_T = at.x_T + dx * travel * phase_T, at.y_T + dy * travel * phase_T
+            return Pose(_around(x_T), _around(y_T), at.angle_T, at.scale_T)
 
+        return pose
 
-def _sway(dx: int, dy: int) -> Callable[[Floats, np.random.Generator], Pose]:
-    def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
-        start = _still(phase_T, rng)
-        swing_T = rng.uniform(0.3, 0.45) * np.sin(rng.uniform(-np.pi, np.pi) + phase_T * rng.uniform(6.0, 10.0))
-        return Pose(start.x_T + dx * swing_T, start.y_T + dy * swing_T, start.angle_T, start.scale_T)
-
-    return pose
+    return flow
 
 
-#: Class name → pose over time, in the order in which `--classes N` takes them. The y axis points down.
-MOTIONS: dict[str, Callable[[Floats, np.random.Generator], Pose]] = {
+def _turn(sign: int) -> Callable[[np.random.Generator], Flow]:
+    def flow(clip_rng: np.random.Generator) -> Flow:
+        swing, centre_x, centre_y = clip_rng.uniform(1.2, 2.0), *clip_rng.uniform(-0.2, 0.2, 2)
+
+        def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
+            turned_T = sign * swing * phase_T
+            angle_T, radius = rng.uniform(-np.pi, np.pi) + turned_T, _DISC * np.sqrt(rng.uniform())
+            x_T, y_T = centre_x + radius * np.cos(angle_T), centre_y + radius * np.sin(angle_T)
+            return Pose(x_T, y_T, rng.uniform(-np.pi, np.pi) + turned_T, _anywhere(phase_T, rng).scale_T)
+
+        return pose
+
+    return flow
+
+
+def _zoom(sign: int) -> Callable[[np.random.Generator], Flow]:
+    def flow(clip_rng: np.random.Generator) -> Flow:
+        growth, centre_x, centre_y = clip_rng.uniform(0.35, 0.6), *clip_rng.uniform(-0.2, 0.2, 2)
+
+        def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
+            # Out of the middle and, once out of sight, back to it: whichever way it runs, the disc stays evenly full.
+            cycle_T = np.mod(rng.uniform() + sign * growth * phase_T, 1.0)
+            angle, radius_T = rng.uniform(-np.pi, np.pi), _DISC * np.sqrt(cycle_T)
+            x_T, y_T = centre_x + radius_T * np.cos(angle), centre_y + radius_T * np.sin(angle)
+            at = _anywhere(phase_T, rng)
+            return Pose(x_T, y_T, at.angle_T, at.scale_T * (0.8 + 0.4 * cycle_T))
+
+        return pose
+
+    return flow
+
+
+def _orbit(sign: int) -> Callable[[np.random.Generator], Flow]:
+    def flow(clip_rng: np.random.Generator) -> Flow:
+        swing, radius = clip_rng.uniform(4.0, 7.0), clip_rng.uniform(0.3, 0.45)
+
+        def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
+            at, angle_T = _anywhere(phase_T, rng), clip_rng.uniform(-np.pi, np.pi) + sign * swing * phase_T
+            return Pose(at.x_T + radius * np.cos(angle_T), at.y_T + radius * np.sin(angle_T), at.angle_T, at.scale_T)
+
+        return pose
+
+    return flow
+
+
+def _sway(dx: int, dy: int) -> Callable[[np.random.Generator], Flow]:
+    def flow(clip_rng: np.random.Generator) -> Flow:
+        reach, pace, start = clip_rng.uniform(0.3, 0.45), clip_rng.uniform(6.0, 10.0), clip_rng.uniform(-np.pi, np.pi)
+
+        def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
+            at, swing_T = _anywhere(phase_T, rng), reach * np.sin(start + pace * phase_T)
+            return Pose(at.x_T + dx * swing_T, at.y_T + dy * swing_T, at.angle_T, at.scale_T)
+
+        return pose
+
+    return flow
+
+
+#: Class name → draws a clip's flow, in the order in which `--classes N` takes them. The y axis points down.
+MOTIONS: dict[str, Callable[[np.random.Generator], Flow]] = {
     "slide_left": _slide(-1, 0),
     "slide_right": _slide(1, 0),
     "slide_up": _slide(0, -1),
@@ -140,8 +182,9 @@ def draw_clip(motion: str, frames: int, size: int, rng: np.random.Generator) -> 
 
     dark = _colours(rng)
     image_THW3: NDArray[Any] = 0.1 + 0.2 * (dark[0] + (dark[1] - dark[0]) * _texture(x_THW, y_THW, rng, frequency=3.0)[..., None])
-    for _ in range(int(rng.integers(6, 9))):
-        pose = MOTIONS[motion](np.linspace(0, 1, frames, dtype=np.float32), rng)
+    flow = MOTIONS[motion](rng)
+    for _ in range(int(rng.integers(16, 22))):
+        pose = flow(np.linspace(0, 1, frames, dtype=np.float32), rng)
         image_THW3 = _paint_shape(image_THW3, x_THW, y_THW, pose, rng)
     image_THW3 = image_THW3 + rng.normal(0, 0.04, image_THW3.shape).astype(np.float32)
     clip: NDArray[np.uint8] = np.clip(image_THW3 * 255, 0, 255).astype(np.uint8)
@@ -152,9 +195,9 @@ def _paint_shape(
     image_THW3: NDArray[Any], x_THW: NDArray[Any], y_THW: NDArray[Any], pose: Pose, rng: np.random.Generator
 ) -> Floats:
     """Paint one textured star over the image, where its pose says."""
-    # Into the shape's own axes: wrap around the frame, turn back, scale back.
-    dx_THW = np.mod(x_THW - pose.x_T[:, None, None] + 1, 2) - 1
-    dy_THW = np.mod(y_THW - pose.y_T[:, None, None] + 1, 2) - 1
+    # Into the shape's own axes: shift, turn back, scale back.
+    dx_THW = x_THW - pose.x_T[:, None, None]
+    dy_THW = y_THW - pose.y_T[:, None, None]
     cos_T11, sin_T11 = np.cos(pose.angle_T)[:, None, None], np.sin(pose.angle_T)[:, None, None]
     u_THW = (cos_T11 * dx_THW + sin_T11 * dy_THW) / pose.scale_T[:, None, None]
     v_THW = (cos_T11 * dy_THW - sin_T11 * dx_THW) / pose.scale_T[:, None, None]
@@ -162,7 +205,7 @@ def _paint_shape(
     # A star in polar form: 2 to 5 lobes of random depth, stretched so that its turning shows.
     lobes, depth, lean = int(rng.integers(2, 6)), rng.uniform(0.15, 0.4), rng.uniform(0.7, 1.0)
     radius_THW = np.hypot(u_THW, v_THW / lean)
-    edge_THW = rng.uniform(0.24, 0.34) * (1 + depth * np.cos(lobes * np.arctan2(v_THW, u_THW)))
+    edge_THW = rng.uniform(0.22, 0.34) * (1 + depth * np.cos(lobes * np.arctan2(v_THW, u_THW)))
     sharpness = 0.3 * image_THW3.shape[1]
     inside_THW1 = (1 / (1 + np.exp(np.clip((radius_THW - edge_THW) * 2 * sharpness, -30, 30))))[..., None]
 

@@ -112,6 +112,6 @@ def _places(views: Views, source_frames: int, frames: int) -> Tensor:
     # `slack` absorbs float rounding: a stretch that ends at 3.9999998 ends at 4, a place of 1.5 always rounds down.
     slack = 1e-3
     place_BT = torch.where(length_B1 >= frames - slack, (place_BT - slack).round(), place_BT)
-    first_B1 = (start_B1 + slack).floor()
-    last_B1 = (start_B1 + length_B1 - slack).ceil() - 1
+    first_B1 = (start_B1 + slack).floor().clamp(max=source_frames - 1)
+    last_B1 = torch.maximum((start_B1 + length_B1 - slack).ceil() - 1, first_B1)
     return torch.minimum(torch.maximum(place_BT, first_B1), last_B1)

@@ -59,7 +59,7 @@ def render(report: ReportDocument) -> str:
     ]
     lines.insert(1, "-" * len(lines[0]))
     head = (
-        f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} classes "
-        f"(chance {100 * report.chance:.1f} %), mean ± std over students"
+        f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} "
+        f"classes (chance {100 * report.chance:.1f} %), mean ± std over students"
     )
     return "\n".join([head, "", *lines])

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,7 +19,7 @@ from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.method.loop import Embed, Step, distil
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
-from idtd_cli.method.synthesizer import Parametrisation, Synthesizer
+from idtd_cli.method.synthesizer import Synthesizer
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import DistillConfig, Recipe, section_digest
 from idtd_cli.run_folder import RunDocument, RunFolder, differences
@@ -24,6 +28,7 @@ from idtd_cli.students import registry
 
 #: Steps between two looks at the losses: a look makes the host wait for the device.
 _LOOK_EVERY = 10
+_LOWER = "Lower the step sizes (distill.*.step_size)."
 
 
 def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, progress: Progress) -> RunFolder:
@@ -39,18 +44,19 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
 
     Raises:
         InputError: the folders or the recipe do not fit together.
-        IdtdError: a loss became non-finite.
+        IdtdError: a loss or the videos became non-finite.
         KeyboardInterrupt: passed on after a checkpoint was written.
     """
     source = PreparedSet.open(prepared)
-    folder = _open(source, out, recipe, device, resume)
+    config, clip = recipe.distill, source.document.clip
+    task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
+    folder = _open(source, out, recipe, task, device, resume)
     if folder.finished:
         progress.note(f"{out} already holds this run, finished: nothing to do.")
         return folder
 
-    config, clip = recipe.distill, source.document.clip
     videos_NF3HW, labels_N = source.clips("train")
-    real = RealClips(videos_NF3HW.to(device), labels_N.to(device), len(source.document.classes))
+    real = RealClips(videos_NF3HW.to(device), labels_N.to(device), task.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
     parametrisation = _parametrise(config, real, normalisation, clip.frames).to(device)
     optimiser = torch.optim.SGD(parametrisation.step_sizes(), momentum=config.momentum)
@@ -59,35 +65,42 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
         done, state = checkpoint
         _load(state, parametrisation, optimiser)
 
-    task = registry.Task(real.classes, clip.frames, clip.height, clip.width)
-
     def draw_network(seed: int) -> Embed:
         return registry.build(config.network, task, seed, device).requires_grad_(False).embed
 
     steps = distil(parametrisation, optimiser, real, normalisation, draw_network, config, clip.frames, done)
     unread: list[Step] = []
-    with Metrics(folder.metrics, done) as metrics, progress.stage(f"distil ({config.method})", config.steps) as bar:
+    with (
+        Metrics(folder.metrics, done) as metrics,
+        progress.stage(f"distil ({config.method})", config.steps) as bar,
+        _ctrl_c_held_back() as asked_to_stop,
+    ):
         bar.advance(done)
         try:
             for step in steps:
                 unread.append(step)
                 done = step.number + 1
-                if done % _LOOK_EVERY == 0 or done == config.steps:
-                    _record(unread, metrics)
-                    bar.advance(len(unread), matching=unread[-1].matching.item(), diversity=unread[-1].diversity.item())
-                    unread.clear()
-                if done % config.checkpoint_every == 0 and done < config.steps:
-                    folder.save_checkpoint(done, _state(parametrisation, optimiser))
+                keep = done % config.checkpoint_every == 0 and done < config.steps
+                if keep or done % _LOOK_EVERY == 0 or done == config.steps:
+                    seen, unread = unread, []
+                    _record(seen, metrics)  # first: a state whose loss is no number must not be kept
+                    if keep:
+                        folder.save_checkpoint(done, _state(parametrisation, optimiser))
+                    bar.advance(len(seen), matching=step.matching.item(), diversity=step.diversity.item())
+                if asked_to_stop():
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
             _record(unread, metrics)
             folder.save_checkpoint(done, _state(parametrisation, optimiser))
             raise
     with torch.no_grad():
-        rendered = normalisation.to_uint8(parametrisation()).cpu()
-    return folder.finish(rendered, torch.arange(real.classes).repeat_interleave(config.ipc))
+        videos = parametrisation()
+    if not videos.isfinite().all():
+        raise IdtdError("The videos became not finite in the last step.", _LOWER)
+    return folder.finish(normalisation.to_uint8(videos).cpu(), torch.arange(real.classes).repeat_interleave(config.ipc))
 
 
-def _open(source: PreparedSet, out: Path, recipe: Recipe, device: str, resume: bool) -> RunFolder:
+def _open(source: PreparedSet, out: Path, recipe: Recipe, task: registry.Task, device: str, resume: bool) -> RunFolder:
     """The run folder to work in: a new one, the one to resume, or the finished one."""
     document = source.document
     if recipe.prepare.clip != document.clip:
@@ -101,6 +114,7 @@ def _open(source: PreparedSet, out: Path, recipe: Recipe, device: str, resume: b
             f"Class {smallest[0]} has {smallest[1]} training clips; distill.ipc asks for {recipe.distill.ipc}.",
             "Lower distill.ipc, or prepare more clips.",
         )
+    registry.build(recipe.distill.network, task, 0, "cpu")  # a network that cannot take these clips stops here
     parents = {"prepared": document.digest(), "distill": section_digest(recipe.distill)}
     if not storage.is_empty(out):
         folder = RunFolder.open(out)
@@ -143,11 +157,27 @@ def _parametrise(
             config.pixel, normalisation.normalise(random_clips(real, config.ipc, frames, generator).float())
         )
     groups = real.classes if config.idtd.pool.scope == "class" else 1
-    entries = real.segments(
-        groups, config.idtd.pool.entries, config.augmentation.span, frames // config.idtd.segments, generator
-    )
+    selectors = real.classes * config.ipc * config.idtd.segments
+    count = config.idtd.pool.entries_per_selector * selectors // groups
+    entries = real.segments(groups, count, config.augmentation.span, frames // config.idtd.segments, generator)
     entries_GM3LHW = normalisation.normalise(entries).transpose(2, 3)
     return Synthesizer(config.idtd, real.classes, config.ipc, entries_GM3LHW)
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back, and tell whether it was pressed: within a step some parameters have moved and others not."""
+    before = signal.getsignal(signal.SIGINT)
+    # Another handler than Python's own is the wish of whoever runs us, and only the main thread may set one.
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _record(steps: list[Step], metrics: Metrics) -> None:
@@ -159,7 +189,7 @@ def _record(steps: list[Step], metrics: Metrics) -> None:
         if bad:
             raise IdtdError(
                 f"The {bad[0]} loss became {losses[bad[0]]} at step {step.number}.",
-                "Lower the step sizes (distill.*.step_size).",
+                _LOWER,
             )
     metrics.flush()
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
 from idtd_cli.report import html, summary
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import ReportDocument, Result, Spread
-from idtd_cli.runlog import Progress
+from idtd_cli.runlog import Progress, read_lines
 from idtd_cli.students import registry
 from idtd_cli.students.training import LabelledVideos, fit, top1
 
@@ -84,7 +83,6 @@ def run(
         return report
     if not storage.is_empty(out) and not (out / SCORES).is_file():
         raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
-    out.mkdir(parents=True, exist_ok=True)
 
     clip, classes = source.document.clip, len(source.document.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
@@ -108,6 +106,7 @@ def run(
         fit(student, entry.videos(number), normalisation, config.fit, augmentation, clip.frames, number)
         return top1(student, held, normalisation, clip.frames)
 
+    storage.make_folder(out)  # everything that can be wrong with the input was looked at
     scores = _Scores(out / SCORES, parents["prepared"] + parents["evaluate"])
     results = []
     with progress.stage("evaluate", sum(entry.students for entry in entries)) as bar:
@@ -141,6 +140,8 @@ def run(
 
 def _check_fit(distilled: DistilledSet, source: PreparedSet) -> None:
     ours, theirs = distilled.document, source.document
+    if ours.method not in summary.TITLES:
+        raise InputError(f"{distilled.path} was made by the method {ours.method}, which this idtd does not know.")
     if ours.classes != theirs.classes:
         raise InputError(f"{distilled.path} has other classes than {source.folder}.", "Evaluate on the set's own data.")
     if ours.clip != theirs.clip:
@@ -241,7 +242,8 @@ class _Scores:
     def __init__(self, path: Path, protocol: str) -> None:
         self._path = path
         self._protocol = protocol
-        self._known = {line["key"]: (line["top1"], line["seconds"]) for line in self._lines()}
+        self._lines = list(read_lines(path))
+        self._known = {line["key"]: (line["top1"], line["seconds"]) for line in self._lines}
 
     def get_or_compute(self, entry: str, number: int, compute: Callable[[], float]) -> tuple[float, float]:
         """Score and seconds of a student, computed and written down unless they are known."""
@@ -250,16 +252,7 @@ class _Scores:
             began = time.perf_counter()
             value = compute()
             self._known[key] = value, time.perf_counter() - began
-            line = {"key": key, "top1": value, "seconds": self._known[key][1]}
-            with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            self._lines.append({"key": key, "top1": value, "seconds": self._known[key][1]})
+            # All lines anew: they are few, and none is ever cut off.
+            storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
         return self._known[key]
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        if not self._path.exists():
-            return
-        for line in self._path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:  # cut off by a crash
-                continue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from idtd_cli import provenance, storage
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import SPLITS, PreparedDocument, PreparedSet, Writer
-from idtd_cli.recipe import ClipConfig, PrepareConfig, Recipe, section_digest
+from idtd_cli.recipe import ClipConfig, DecodeConfig, PrepareConfig, Recipe, section_digest
 from idtd_cli.sources import registry, splits
 from idtd_cli.sources.source import Source, Video
 from idtd_cli.video import decode, workers
@@ -34,7 +34,9 @@ def run(source: Path, out: Path, recipe: Recipe, progress: Progress) -> Prepared
     listed = registry.find(source)
     if len(listed.classes) < 2:
         raise InputError(f"{source} has one class, {listed.classes[0]}: there is nothing to tell apart.")
-    parents = {"source": listed.digest(), "prepare": section_digest(config)}
+    # How fast and within what limits the videos are decoded is no part of what comes out.
+    decides = config.model_copy(update={"decode": DecodeConfig(decoder=config.decode.decoder)})
+    parents = {"source": listed.digest(), "prepare": section_digest(decides)}
     if (out / PreparedDocument.FILE).is_file():
         return _already(out, parents, progress)
     split = splits.assign(listed, config.split)

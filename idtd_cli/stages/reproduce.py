@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from idtd_cli.demo import defaults
+from idtd_cli.errors import InputError
 from idtd_cli.recipe import Recipe
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.runlog import Progress
 from idtd_cli.stages import demo_data, distill, evaluate, export, prepare
+from idtd_cli.students import registry
+
+_PARTS = ("data", "prepared", "runs", "sets", "report")
 
 
 def run(recipe: Recipe, out: Path, source: Path | None, device: str, progress: Progress) -> ReportDocument:
@@ -22,8 +26,14 @@ def run(recipe: Recipe, out: Path, source: Path | None, device: str, progress: P
         progress: where to report to.
 
     Raises:
+        InputError: `out` holds something else, or a network of the recipe cannot take its clips; nothing was written.
         IdtdError: as the stages do.
     """
+    if out.exists() and not (out.is_dir() and all(p.name in _PARTS or p.name[0] == "." for p in out.iterdir())):
+        raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
+    clip = recipe.prepare.clip
+    for network in (recipe.distill.network, recipe.evaluate.student):  # now, and not when hours have gone by
+        registry.build(network, registry.Task(2, clip.frames, clip.height, clip.width), 0, "cpu")
     if source is None:
         source = out / "data"
         demo_data.run(

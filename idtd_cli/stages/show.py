@@ -14,7 +14,7 @@ from idtd_cli.prepared import PreparedDocument
 from idtd_cli.report import summary
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.run_folder import METRICS, RunDocument
-from idtd_cli.runlog import read_metrics
+from idtd_cli.runlog import read_lines
 from idtd_cli.stages.demo_data import DemoDocument
 
 _MOST_CLASSES = 12
@@ -33,7 +33,11 @@ def run(path: Path) -> str:
         if (folder / document.FILE).is_file():
             return describe(folder, documents.read(document, folder))
     known = ", ".join(document.FILE for document in _DESCRIBED)
-    raise InputError(f"{folder} is nothing that idtd wrote: it holds none of {known}.")
+    inside = [sub.name for sub in sorted(folder.iterdir()) if any((sub / d.FILE).is_file() for d in _DESCRIBED)]
+    raise InputError(
+        f"{folder} is nothing that idtd can describe: it holds none of {known}.",
+        f"Name one of its folders: {', '.join(inside)}." if inside else "",
+    )
 
 
 def _prepared(folder: Path, document: Any) -> str:
@@ -55,13 +59,13 @@ def _prepared(folder: Path, document: Any) -> str:
 
 def _run(folder: Path, document: Any) -> str:
     config = document.recipe.distill
-    last = max((line["step"] + 1 for line in read_metrics(folder / METRICS)), default=0)
+    last = max((line["step"] + 1 for line in read_lines(folder / METRICS)), default=0)
     state = (
         "finished" if document.result_sha256 else f"unfinished; step {last} of {config.steps} is the last one written"
     )
     facts = {
         "method": f"{document.method}, matching {config.matching}, {config.steps} steps, seed {config.seed}",
-        "videos": f"{config.ipc} a class of {len(document.classes)}, {_clip(document.clip)}, {document.segments} segments",
+        "videos": f"{config.ipc} a class of {_made(document)}",
         "state": state,
         "next": "idtd export" if document.result_sha256 else "idtd distill PREPARED RUN --resume",
     }
@@ -71,7 +75,7 @@ def _run(folder: Path, document: Any) -> str:
 def _set(folder: Path, document: Any) -> str:
     facts = {
         "method": f"{document.method}, seed {document.seed}",
-        "videos": f"{document.ipc} a class of {len(document.classes)}, {_clip(document.clip)}, {document.segments} segments",
+        "videos": f"{document.ipc} a class of {_made(document)}",
         "stored": f"{document.stored_frames} frames, {summary.size(document.stored_bytes)} uncompressed",
         "files": "clips.safetensors (lossless), data/*.tar (WebDataset), videos/*.mp4 (to look at)",
         "train on it": f'idtd_cli.load("{folder}")',
@@ -99,6 +103,10 @@ _DESCRIBED: dict[type[Document], Callable[[Path, Any], str]] = {
     ReportDocument: _report,
     DemoDocument: _demo,
 }
+
+
+def _made(document: Any) -> str:
+    return f"{len(document.classes)}, {_clip(document.clip)}, {document.segments} segments"
 
 
 def _clip(clip: Any) -> str:

@@ -1,0 +1,233 @@
+"""Writes the pages that follow from the code: commands.md from the command line, recipes.md from the recipe models.
+
+    python docs/generate.py           writes them
+    python docs/generate.py --check   exits 1 and names those that are stale
+
+Both are made from signatures and fields, not from captured help: they are the same on every terminal and version.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from typer.models import ArgumentInfo
+
+from idtd_cli import recipe
+from idtd_cli.cli.app import app
+
+DOCS = Path(__file__).parent
+_NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
+_TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
+_LIMITS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}", "min_length": "{} or more"}
+
+
+def main() -> None:
+    if sys.argv[1:] not in ([], ["--check"]):
+        sys.exit("usage: python docs/generate.py [--check]")
+    if sys.argv[1:]:
+        names = stale()
+        sys.exit(f"stale: {', '.join(names)}; run `python docs/generate.py`" if names else 0)
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def pages() -> dict[str, str]:
+    """File name → text of every generated page."""
+    return {"commands.md": _commands_page(), "recipes.md": _recipes_page()}
+
+
+def stale() -> list[str]:
+    """The generated pages whose file is missing or is not what the code says now."""
+    written = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
+    return [name for name, text in pages().items() if written.get(name) != text]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument or an option of a command."""
+
+    name: str  #: as it is typed, `--recipe`; the placeholder of an argument
+    is_option: bool
+    required: bool
+    value: str  #: what it takes, in words; empty for a flag
+    default: str
+    help: str
+
+
+def commands() -> dict[str, Callable[..., None]]:
+    """Name → function of every command, in the order of the flow."""
+    return {str(info.name): info.callback for info in app.registered_commands if info.callback}
+
+
+def parameters(command: Callable[..., None]) -> Iterator[Parameter]:
+    """The arguments and options of a command, in order."""
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        annotation, info = get_args(parameter.annotation)
+        is_option = not isinstance(info, ArgumentInfo)
+        # What stands first in typer.Option("--set") is its default until Typer finds it in an Annotated.
+        given = [name for name in (info.default, *(info.param_decls or ())) if str(name).startswith("--")]
+        option = given[0] if given else "--" + parameter.name.replace("_", "-")
+        default = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
+        yield Parameter(
+            name=option if is_option else info.metavar or parameter.name.upper(),
+            is_option=is_option,
+            required=default is inspect.Parameter.empty,
+            value=_taken(annotation, info.metavar),
+            default="" if default is None or default is False else f"`{default}`",
+            help=info.help or "",
+        )
+
+
+def summary_and_example(command: Callable[..., None]) -> tuple[str, str]:
+    """A command's docstring: what it does, and the command line after `Example:`."""
+    summary, _, example = inspect.cleandoc(command.__doc__ or "").partition("\n\nExample: ")
+    return summary, example
+
+
+def _taken(annotation: Any, metavar: str | None) -> str:
+    if annotation is bool:
+        return ""
+    if metavar:
+        return f"`{metavar}`"
+    [kind] = [each for each in get_args(annotation) or (annotation,) if each is not NoneType]
+    if issubclass(kind, Enum):
+        return _either(member.value for member in kind)
+    return _TYPES[kind]
+
+
+def _commands_page() -> str:
+    parts = [
+        "# Commands",
+        _NOTE,
+        app.info.help or "",
+        "Results go to stdout, everything else to stderr. The exit code is 0 when done, 2 for wrong usage or input, 1 "
+        "for a run that failed, 130 when stopped. `IDTD_DEBUG=1` shows where an error came from. `idtd --version` "
+        "prints the version.",
+    ]
+    for name, command in commands().items():
+        summary, example = summary_and_example(command)
+        both = list(parameters(command))
+        arguments, options = [p for p in both if not p.is_option], [p for p in both if p.is_option]
+        needed = [f"{p.name} {p.value.strip('`')}" for p in options if p.required]
+        optional = ["[OPTIONS]"] if len(options) > len(needed) else []
+        usage = " ".join(["idtd", name, *(p.name for p in arguments), *needed, *optional])
+        parts += [f"## idtd {name}", summary, f"```\n{usage}\n```"]
+        parts.append(_table(("Argument", "Meaning"), [(f"`{p.name}`", p.help) for p in arguments]))
+        rows = [
+            (f"`{p.name}`", p.value or "flag", "required" if p.required else p.default or "–", p.help) for p in options
+        ]
+        if rows:
+            parts.append(_table(("Option", "Value", "Default", "Meaning"), rows))
+        parts += ["Example:", f"```\n{example}\n```"]
+    return _page(parts)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a recipe that holds a value."""
+
+    name: str  #: dotted, as `--set` takes it
+    field: FieldInfo
+    default: Any
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of a recipe, and the keys that stand in it directly."""
+
+    name: str  #: dotted; empty for the recipe as a whole
+    about: str
+    keys: list[Key]
+
+
+def parts_of_a_recipe(
+    section: type[recipe.Section] = recipe.Recipe, default: recipe.Section | None = None, prefix: str = ""
+) -> Iterator[Part]:
+    """A section and every section within, from the top down."""
+    part = Part(prefix.rstrip("."), inspect.cleandoc(section.__doc__ or ""), [])
+    within = []
+    for name, field in section.model_fields.items():
+        value = getattr(default, name) if default else field.default
+        if isinstance(value, recipe.Section):
+            within.append(parts_of_a_recipe(type(value), value, f"{prefix}{name}."))
+        else:
+            part.keys.append(Key(prefix + name, field, value))
+    yield part
+    yield from chain.from_iterable(within)
+
+
+def _recipes_page() -> str:
+    parts = [
+        "# Recipes",
+        _NOTE,
+        "A recipe is one YAML file with everything that decides a result; it is stored with what it made. A key that "
+        "is left out has the default below. `--set a.b=value` changes one key, with the value in YAML: `--set "
+        "distill.steps=1000`, `--set 'evaluate.student.widths=[32, 64]'`. `--recipe` takes the path of a file or the "
+        "name of a recipe that comes with idtd.",
+    ]
+    for part in parts_of_a_recipe():
+        heading = f"{'#' * (2 + part.name.count('.'))} {part.name}" if part.name else "## The top level"
+        parts += [heading, part.about]
+        rows = [(f"`{k.name}`", _kind(k.field), _default(k), k.field.description or "") for k in part.keys]
+        if rows:
+            parts.append(_table(("Key", "Value", "Default", "Meaning"), rows))
+    parts += ["## The recipes that come with idtd", "They are in the folder `recipes/`."]
+    for name, path in recipe.shipped().items():
+        shipped = recipe.load(path)
+        text = path.read_text(encoding="utf-8").rstrip()
+        parts += [f"### {name}", shipped.description, f"```\nidtd reproduce {name} OUT\n```", f"```yaml\n{text}\n```"]
+    return _page(parts)
+
+
+def _kind(field: FieldInfo) -> str:
+    found = [
+        words.format(getattr(limit, name))
+        for limit in field.metadata
+        for name, words in _LIMITS.items()
+        if hasattr(limit, name)
+    ]
+    return ", ".join([_annotated(field.annotation), *found])
+
+
+def _annotated(annotation: Any) -> str:
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return _either(inner)
+    if get_origin(annotation) is tuple:
+        count = "" if inner[-1] is Ellipsis else f" of {len(inner)}"
+        return f"list{count}: {_annotated(inner[0])}"
+    return _TYPES[annotation]
+
+
+def _default(key: Key) -> str:
+    if key.field.is_required():
+        return "required"
+    return f"`{key.default}`" if isinstance(key.default, str) and key.default else f"`{json.dumps(key.default)}`"
+
+
+def _either(values: Any) -> str:
+    *others, last = (f"`{value}`" for value in values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _page(parts: list[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import idtd_cli
+from idtd_cli.cli import app
+from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.stages import show
+from tests.cli.running import Done
+
+Idtd = Callable[..., Done]
+COMMANDS = ("demo-data", "prepare", "distill", "export", "evaluate", "reproduce", "show")
+ROOT = Path(__file__).parents[2]
+
+
+def test_version(idtd: Idtd) -> None:
+    assert idtd("--version") == Done(0, f"idtd {idtd_cli.__version__}\n", "")
+
+
+def test_help_lists_every_command_in_the_order_of_the_flow(idtd: Idtd) -> None:
+    done = idtd("--help")
+    assert (done.code, done.err) == (0, "")
+    assert tuple(re.findall(r"^  ([a-z-]+)  ", done.out.partition("Commands:")[2], re.M)) == COMMANDS
+    assert idtd("-h").out == done.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_has_an_example(idtd: Idtd, command: str) -> None:
+    done = idtd(command, "--help")
+    assert (done.code, done.err) == (0, "")
+    (example,) = re.findall(r"^ *Example: idtd (.*)$", done.out, re.M)
+    assert example.split()[0] == command
+    for flag in re.findall(r"--[a-z-]+", example):
+        assert re.search(rf"^ +{flag} ", done.out, re.M)
+
+
+def test_without_a_command_there_is_help(idtd: Idtd) -> None:
+    done = idtd()
+    assert done.code == 2
+    assert "Commands:" in done.out + done.err
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['idtd', '--help']\nfrom idtd_cli.cli import app\n"
+        "try:\n    app.main()\nexcept SystemExit as left:\n    assert left.code == 0\n"
+        "print('LOADED', *sorted({'torch', 'numpy', 'pydantic', 'yaml', 'PIL', 'av', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "idtd_cli", "--version"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"idtd {idtd_cli.__version__}\n", "")
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(path: Path) -> str:
+        raise error
+
+    monkeypatch.setattr(show, "run", run)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (InputError("Wrong.", "Do this."), 2, "Wrong. Do this."),
+        (InputError("Wrong."), 2, "Wrong."),
+        (IdtdError("Failed.", "Do that."), 1, "Failed. Do that."),
+        (
+            KeyboardInterrupt(),
+            130,
+            "Stopped. The same command goes on where it can (distill: add --resume).",
+        ),
+        (
+            OSError(28, "No space left on device", "/x/y"),
+            1,
+            "The disk is full (/x/y). Free some space and run the command again.",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "The disk is full (while writing). Free some space and run the command again.",
+        ),
+        (PermissionError(13, "Permission denied", "/x/y"), 1, "/x/y: Permission denied. IDTD_DEBUG=1 shows where."),
+        (
+            RuntimeError("too many dimensions"),
+            1,
+            "Something that idtd did not foresee: RuntimeError: too many dimensions. "
+            "IDTD_DEBUG=1 shows where; please report it.",
+        ),
+    ],
+)
+def test_errors_become_words_and_exit_codes(
+    idtd: Idtd, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str
+) -> None:
+    failing(monkeypatch, error)
+    done = idtd("show", ".")
+    assert (done.code, done.out) == (code, "")
+    # The argument parser ends the line of a terminal that shows ^C.
+    assert done.err.lstrip("\n") == f"idtd: {words}\n"
+
+
+@pytest.mark.parametrize("error", [InputError("Wrong."), IdtdError("Failed."), RuntimeError("x"), OSError(5, "y")])
+def test_debugging_shows_where(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    failing(monkeypatch, error)
+    monkeypatch.setenv("IDTD_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["idtd", "show", "."])
+    with pytest.raises(type(error)) as raised:
+        app.main()
+    assert raised.value is error
+
+
+@pytest.mark.parametrize(
+    ("debug", "traceback"), [({}, False), ({"IDTD_DEBUG": "1"}, True), ({"IDTD_DEBUG": "0"}, False)]
+)
+def test_a_traceback_is_for_debugging_alone(tmp_path: Path, debug: dict[str, str], traceback: bool) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "IDTD_DEBUG"} | debug
+    done = subprocess.run(
+        [sys.executable, "-m", "idtd_cli", "show", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, env=environment,
+    )  # fmt: skip
+    assert done.returncode == (1 if traceback else 2)
+    assert ("Traceback" in done.stderr) == traceback
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_lacks_a_letter_still_gets_the_rest(reported: Path, tmp_path: Path, encoding: str) -> None:
+    text = (reported / "report.json").read_text(encoding="utf-8")
+    (tmp_path / "report.json").write_text(text.replace('"bars"', '"跑步"'), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "idtd_cli", "show", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONIOENCODING": encoding},
+        encoding="latin-1",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "full data" in done.stdout
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback(reported: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "idtd_cli", "show", str(reported)],
+        cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60,
+    )  # fmt: skip
+    os.close(writing)
+    assert done.stderr == ""

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from idtd_cli import documents
+from idtd_cli.cli import output
+from idtd_cli.report.document import ReportDocument
+
+Written = pytest.CaptureFixture[str]
+
+
+def test_data_goes_to_stdout_and_talk_to_stderr(capsys: Written) -> None:
+    output.say("data")
+    output.complain("Wrong.", "Do this.")
+    output.Terminal().note("by the way")
+    assert capsys.readouterr() == ("data\n", "idtd: Wrong. Do this.\nby the way\n")
+
+
+def test_without_a_terminal_a_stage_is_a_line_at_its_end(capsys: Written) -> None:
+    with output.Terminal().stage("distil", 300) as task:
+        task.advance(100, matching=0.123456, note="x")
+        task.advance(200, matching=1e-9, trained_on="idtd")
+        assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "distil: 300 of 300, 0 s, matching 1e-09, trained_on idtd\n")
+
+
+def test_a_long_stage_says_a_line_now_and_then(capsys: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with output.Terminal().stage("decode", None) as task:
+        for _ in range(40):
+            now += 1
+            task.advance()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["decode: 16, 16 s", "decode: 32, 32 s", "decode: 40, 40 s"]
+
+
+def test_a_stage_that_fails_says_how_far_it_came(capsys: Written) -> None:
+
+    def run() -> None:
+        with output.Terminal().stage("distil", 9) as task:
+            task.advance(4)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert capsys.readouterr().err == "distil: 4 of 9, 0 s\n"
+
+
+def test_a_terminal_gets_a_bar(capsys: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with output.Terminal().stage("distil", 4) as task:
+        task.advance(4, matching=0.5)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "distil: 100%" in err
+    assert "4/4" in err
+
+
+def test_a_report_as_data_is_the_document(reported: Path, capsys: Written) -> None:
+    report = documents.read(ReportDocument, reported)
+    output.show_report(report, reported, as_json=True)
+    out, err = capsys.readouterr()
+    assert (out, err) == ((reported / "report.json").read_text(encoding="utf-8"), "")
+    assert json.loads(out)["kind"] == "report"
+
+
+def test_a_report_for_people_says_where_the_rest_is(reported: Path, capsys: Written) -> None:
+    output.show_report(documents.read(ReportDocument, reported), reported, as_json=False)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "full data" in out
+    assert str(reported / "report.html") in out
+    assert str(reported / "report.json") in out

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from idtd_cli.report import summary
+from tests.report.making import report, result
+
+MIXED = report(
+    result("full", None, [0.9]),
+    result("random", 5, [0.4]),
+    result("idtd", 5, [0.8]),
+    result("idtd", 1, [0.7], set="b"),
+    result("idtd", 1, [0.6], set="a"),
+    result("pixel", 1, [0.5]),
+    result("random", 1, [0.3]),
+)
+
+
+def test_small_sets_come_first_and_the_simplest_method_of_each_size() -> None:
+    found = [(r.ipc, r.method, r.set) for r in summary.ordered(MIXED)]
+    assert found == [
+        (1, "random", None),
+        (1, "pixel", "pixel"),
+        (1, "idtd", "a"),
+        (1, "idtd", "b"),
+        (5, "random", None),
+        (5, "idtd", "idtd"),
+        (None, "full", None),
+    ]
+
+
+def test_mean_and_standard_deviation_in_per_cent() -> None:
+    assert summary.percent(result("idtd", 1, [0.5, 0.7])) == "60.0 ± 14.1"
+    assert summary.percent(result("idtd", 1, [1.0])) == "100.0 ± 0.0"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KB"),
+        (1500, "1.5 KB"),
+        (99_900, "99.9 KB"),
+        (150_000, "150 KB"),
+        (2_000_000, "2.0 MB"),
+        (3 * 10**9, "3.0 GB"),
+        (4 * 10**12, "4.0 TB"),
+        (5 * 10**15, "5000 TB"),
+    ],
+)
+def test_sizes_for_people(count: int, text: str) -> None:
+    assert summary.size(count) == text
+
+
+@given(st.integers(0, 10**15))
+def test_a_size_is_right_within_its_digits(count: int) -> None:
+    amount, unit = summary.size(count).split()
+    factor = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}[unit]
+    assert float(amount) * factor == pytest.approx(count, rel=0.06)
+    assert len(amount) <= 5
+
+
+def test_a_row_a_result() -> None:
+    header, *rows = summary.table(MIXED)
+    assert header == ("trained on", "videos/class", "stored", "frames", "top-1 %", "students")
+    assert rows[0] == ("random real clips", "1", "1.5 KB", "16", "30.0 ± 0.0", "1")
+    assert [row[0] for row in rows] == [
+        "random real clips", "pixel matching", "IDTD (a)", "IDTD (b)", "random real clips", "IDTD", "full data",
+    ]  # fmt: skip
+    assert rows[-1][1] == "all"
+
+
+def test_the_screen_says_what_was_scored_and_is_aligned() -> None:
+    head, blank, *lines = summary.render(report()).splitlines()
+    assert head == "bars: top-1 on 40 test videos of 2 classes (chance 50.0 %), mean ± std over students"
+    assert blank == ""
+    assert len(lines) == 2 + 3
+    assert len({len(line) for line in lines}) == 1
+    assert set(lines[1]) == {"-"}
+    assert "60.0 ± 14.1" in lines[3]

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from idtd_cli import documents
+from idtd_cli.distilled import DistilledSet
+from idtd_cli.errors import InputError
+from idtd_cli.method.temporal_augmentation import TemporalAugmentation
+from idtd_cli.prepared import PreparedSet
+from idtd_cli.report.document import ReportDocument, Result
+from idtd_cli.stages import evaluate
+from idtd_cli.students.registry import Student
+from idtd_cli.students.training import LabelledVideos, fit
+from tests import tiny
+from tests.tiny import Heard, Impatient, contents, recipe
+
+
+def read(folder: Path) -> ReportDocument:
+    return documents.read(ReportDocument, folder)
+
+
+def scores(folder: Path) -> dict[tuple[str, int | None], tuple[float, ...]]:
+    return {(result.method, result.ipc): result.top1.values for result in read(folder).results}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The students that are trained, by their seeds."""
+    seeds: list[int] = []
+
+    def counted(*given: Any) -> None:
+        seeds.append(given[-1])
+        fit(*given)
+
+    monkeypatch.setattr(evaluate, "fit", counted)
+    return seeds
+
+
+def test_a_report_compares_the_set_with_random_clips_and_the_full_data(
+    prepared: Path, exported: Path, reported: Path
+) -> None:
+    report = read(reported)
+    assert (report.source, report.classes, report.chance) == ("bars", tiny.CLASSES, 1 / 3)
+    assert (report.scored_split, report.scored_videos) == ("test", 3 * tiny.COUNTS["test"])
+    assert report.protocol == recipe().evaluate
+    assert set(report.parents) == {"prepared", "evaluate", "set 1"}
+    assert report.parents["prepared"] == PreparedSet.open(prepared).document.digest()
+    ours, random, full = report.results
+    clip = 3 * 16 * 16
+    for result, method, ipc, frames, students in (
+        (ours, "idtd", 1, 3 * 4, 2),
+        (random, "random", 1, 3 * 4, 2),
+        (full, "full", None, 3 * 5 * 8, 1),
+    ):
+        assert (result.method, result.ipc) == (method, ipc)
+        assert (result.stored_frames, result.stored_bytes) == (frames, frames * clip)
+        assert result.top1.n == len(result.top1.values) == students
+        assert all(value * 12 == round(value * 12) for value in result.top1.values)
+        assert result.seconds > 0
+    assert (ours.set, ours.seed, ours.segments) == (exported.name, 0, 2)
+    assert (random.set, random.seed, random.segments) == (None, None, 1)
+    assert {path.name for path in reported.iterdir()} == {"report.json", "report.html", "clips.png", "scores.jsonl"}
+
+
+def test_what_each_student_is_given(
+    prepared: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[bytes, bytes, int, int]] = []
+
+    def recorded(student: Student, train: LabelledVideos, *rest: Any) -> None:
+        weights = torch.cat([weight.flatten() for weight in student.parameters()]).detach().numpy().tobytes()
+        augmentation = next(item for item in rest if isinstance(item, TemporalAugmentation))
+        given.append((weights, train.videos_NF3HW.numpy().tobytes(), train.segments, augmentation.segments))
+
+    monkeypatch.setattr(evaluate, "fit", recorded)
+    tiny.evaluate([exported], prepared, tmp_path / "report")
+    (first, ours, *_), (second, again, *_), (_, random, *_), (_, other, *_), (_, full, *_) = given
+    assert ours == again == DistilledSet.open(exported).videos_NT3HW.numpy().tobytes()
+    assert random != other  # every student gets clips of its own
+    assert full == PreparedSet.open(prepared).clips("train")[0].numpy().tobytes()
+    assert first != second  # students start from weights of their own, the same for every set
+    assert [weights for weights, *_ in given] == [first, second, first, second, first]
+    assert [segments for *_, segments, _ in given] == [2, 2, 1, 1, 1]
+    assert [segments for *_, segments in given] == [2, 2, 1, 1, 1]
+
+
+def test_a_student_that_can_learn_learns(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    """Scores are of trained students, on the right labels: the bars are easy to tell apart by the full data."""
+    content = recipe(
+        evaluate__fit={"steps": 120, "batch": 15, "step_size": 0.05},
+        evaluate__students=1,
+        evaluate__student__widths=[8, 16],
+        evaluate__student__dropout=0.0,
+    )
+    found = scores(tiny.evaluate([exported], prepared, tmp_path / "report", content))
+    assert found["full", None][0] > 0.8
+    assert found["random", 1][0] < found["full", None][0]
+
+
+def test_a_finished_evaluation_is_left_as_it_is(
+    prepared: Path, exported: Path, reported: Path, trained: list[int]
+) -> None:
+    before = contents(reported)
+    heard = Heard()
+    tiny.evaluate([exported], prepared, reported, progress=heard)
+    assert heard.notes == [f"{reported} already holds this evaluation: nothing to do."]
+    assert not trained
+    assert contents(reported) == before
+
+
+def without_seconds(report: ReportDocument) -> ReportDocument:
+    results = tuple(result.model_copy(update={"seconds": 0}) for result in report.results)
+    return report.model_copy(update={"results": results})
+
+
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_an_evaluation_that_was_stopped_goes_on(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path, trained: list[int], after: int
+) -> None:
+    out = tmp_path / "report"
+    with pytest.raises(KeyboardInterrupt):
+        tiny.evaluate([exported], prepared, out, progress=Impatient(after))
+    assert trained == [0, 1, 0, 1][:after]
+    trained.clear()
+    tiny.evaluate([exported], prepared, out)
+    assert trained == [0, 1, 0, 1, 0][after:]
+    assert without_seconds(read(out)) == without_seconds(read(reported))
+
+
+@pytest.mark.parametrize("cut", [1, 30])
+def test_a_score_that_was_cut_off_is_made_again_once(
+    prepared: Path, exported: Path, tmp_path: Path, trained: list[int], cut: int
+) -> None:
+    out = tmp_path / "report"
+    with pytest.raises(KeyboardInterrupt):
+        tiny.evaluate([exported], prepared, out, progress=Impatient(2))
+    path = out / evaluate.SCORES
+    path.write_bytes(path.read_bytes()[:-cut])
+    trained.clear()
+    with pytest.raises(KeyboardInterrupt):
+        tiny.evaluate([exported], prepared, out, progress=Impatient(3))
+    tiny.evaluate([exported], prepared, out)
+    assert len(trained) == (3 if cut == 1 else 4)
+
+
+def test_scores_of_another_protocol_are_not_taken(
+    prepared: Path, exported: Path, tmp_path: Path, trained: list[int]
+) -> None:
+    out = tmp_path / "report"
+    with pytest.raises(KeyboardInterrupt):
+        tiny.evaluate([exported], prepared, out, progress=Impatient(2))
+    tiny.evaluate([exported], prepared, out, recipe(evaluate__fit__steps=5))
+    assert len(trained) == 2 + 5
+
+
+def test_evaluating_again_gives_the_same_report(prepared: Path, exported: Path, reported: Path, tmp_path: Path) -> None:
+    out = tiny.evaluate([exported], prepared, tmp_path / "report")
+    assert without_seconds(read(out)) == without_seconds(read(reported))
+    for name in ("report.html", "clips.png"):
+        assert (out / name).read_bytes() == (reported / name).read_bytes()
+
+
+def test_the_exported_files_are_what_is_evaluated(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path
+) -> None:
+    """Neither the run nor anything else beside the set is needed, and another set gives other scores."""
+    alone = Path(shutil.copytree(exported, tmp_path / "idtd"))
+    data = Path(shutil.copytree(prepared, tmp_path / "prepared"))
+    report = read(tiny.evaluate([alone], data, tmp_path / "report"))
+    assert without_seconds(report) == without_seconds(read(reported))
+    shutil.rmtree(tmp_path / "report")
+    (alone / "clips.safetensors").write_bytes(b"changed")
+    with pytest.raises(InputError, match="does not match its checksum"):
+        tiny.evaluate([alone], data, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_several_sets(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    content = recipe(distill__ipc=2, distill__method="pixel")
+    second = tiny.export(tiny.distil(prepared, tmp_path / "run", content), tmp_path / "two")
+    content = recipe(evaluate__students=1, evaluate__full_students=0)
+    report = read(tiny.evaluate([exported, second], prepared, tmp_path / "report", content))
+    assert [(result.method, result.ipc, result.set, result.segments) for result in report.results] == [
+        ("idtd", 1, exported.name, 2),
+        ("pixel", 2, "two", 1),
+        ("random", 1, None, 1),
+        ("random", 2, None, 1),
+    ]
+    assert set(report.parents) == {"prepared", "evaluate", "set 1", "set 2"}
+
+
+@pytest.mark.parametrize(
+    ("split", "opened", "videos"), [("test", ["train", "test"], 12), ("validation", ["train", "val"], 6)]
+)
+def test_only_the_split_that_is_scored_is_opened(
+    prepared: Path,
+    exported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    split: str,
+    opened: list[str],
+    videos: int,
+) -> None:
+    seen = []
+    clips = PreparedSet.clips
+
+    def recorded(self: PreparedSet, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(split)
+        return clips(self, split)
+
+    monkeypatch.setattr(PreparedSet, "clips", recorded)
+    report = read(tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__split=split)))
+    assert seen == opened
+    assert (report.scored_split, report.scored_videos) == (split, videos)
+
+
+def refused(match: str, out: Path, *given: Any, **options: Any) -> None:
+    before = contents(out.parent)
+    with pytest.raises(InputError, match=match):
+        tiny.evaluate(*given, **options)
+    assert contents(out.parent) == before
+
+
+def test_another_evaluation_in_the_same_folder_is_refused(prepared: Path, exported: Path, reported: Path) -> None:
+    refused("holds another evaluation", reported, [exported], prepared, reported, recipe(evaluate__students=3))
+
+
+def test_something_else_in_the_folder_is_refused(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").touch()
+    refused("already holds something else", out, [exported], prepared, out)
+    refused("already holds something else", out, [exported], prepared, out / "thesis.tex")
+    refused("cannot be made", out, [exported], prepared, out / "thesis.tex" / "report")
+
+
+def test_a_set_of_other_classes_is_refused(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(exported, tmp_path / "other"))
+    document = json.loads((other / "set.json").read_text())
+    document["classes"][0] = "up"
+    (other / "set.json").write_text(json.dumps(document))
+    refused("has other classes", tmp_path / "report", [exported, other], prepared, tmp_path / "report")
+
+
+def test_a_set_of_other_clips_is_refused(exported: Path, tmp_path: Path) -> None:
+    content = recipe(prepare__clip__stored_frames=16)
+    other = tiny.write_prepared(tmp_path / "prepared", content)
+    refused("has other clips", tmp_path / "report", [exported], other, tmp_path / "report", content)
+
+
+def test_a_set_of_a_method_that_this_version_does_not_know_is_refused(
+    prepared: Path, exported: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(exported, tmp_path / "other"))
+    document = json.loads((other / "set.json").read_text()) | {"method": "magic"}
+    (other / "set.json").write_text(json.dumps(document))
+    refused("made by the method magic", tmp_path / "report", [other], prepared, tmp_path / "report")
+
+
+def test_a_student_that_cannot_take_the_clips_is_refused(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    student = {"widths": [2] * 4, "strides": [1] * 4, "kernel": [1, 1, 1]}
+    out = tmp_path / "report"
+    refused("too small for block 4", out, [exported], prepared, out, recipe(evaluate__student=student))
+
+
+def test_an_empty_validation_split_is_refused(exported: Path, tmp_path: Path) -> None:
+    other = tiny.write_prepared(tmp_path / "prepared", counts={"train": 5, "val": 0, "test": 1})
+    out = tmp_path / "report"
+    refused("has no validation clips", out, [exported], other, out, recipe(evaluate__split="validation"))
+
+
+def test_spread_is_over_students(reported: Path) -> None:
+    results: tuple[Result, ...] = read(reported).results
+    for result in results:
+        values = torch.tensor(result.top1.values, dtype=torch.float64)
+        assert result.top1.mean == pytest.approx(values.mean().item())
+        assert result.top1.std == pytest.approx(values.std().item() if len(values) > 1 else 0)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from idtd_cli.distilled import DistilledSet
+from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.run_folder import RESULT, RunFolder
+from idtd_cli.stages import export
+from idtd_cli.video import encode
+from tests import tiny
+from tests.tiny import Heard, Impatient, contents, recipe
+
+
+def test_a_set_holds_what_the_run_made(finished: Path, exported: Path) -> None:
+    run, found = RunFolder.open(finished), DistilledSet.open(exported)
+    videos, labels = run.result()
+    assert torch.equal(found.videos_NT3HW, videos)
+    assert torch.equal(found.labels_N, labels)
+    document, made = found.document, run.document
+    assert document.parents == {"run": made.digest(), "prepared": made.parents["prepared"]}
+    for name in ("method", "classes", "clip", "segments", "mean", "std"):
+        assert getattr(document, name) == getattr(made, name)
+    assert document.evaluate == recipe().evaluate
+    assert (document.ipc, document.seed) == (1, 0)
+    assert document.stored_frames == 3 * 4
+    assert document.stored_bytes == 3 * 4 * 3 * 16 * 16
+    assert str(finished.parent) not in (exported / "set.json").read_text()
+    assert {path.name for path in exported.iterdir()} == {
+        "set.json", "SHA256SUMS", "clips.safetensors", "videos", "data",
+    }  # fmt: skip
+
+
+def test_a_set_that_is_there_is_left_as_it_is(finished: Path, exported: Path) -> None:
+    before = contents(exported)
+    heard = Heard()
+    export.run(finished, exported, heard)
+    assert heard.notes == [f"{exported} already holds this run's set: nothing to do."]
+    assert contents(exported) == before
+
+
+def test_exporting_again_gives_the_same_bytes(finished: Path, exported: Path, tmp_path: Path) -> None:
+    assert contents(tiny.export(finished, tmp_path / "set")) == contents(exported)
+
+
+def test_a_set_of_another_run_is_not_overwritten(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    other = tiny.distil(prepared, tmp_path / "run", recipe(distill__seed=1))
+    before = contents(exported)
+    with pytest.raises(InputError, match="was exported from another run"):
+        export.run(other, exported, Heard())
+    assert contents(exported) == before
+
+
+def test_something_else_is_not_overwritten(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="already holds something else"):
+        export.run(finished, tmp_path, Heard())
+    assert list(contents(tmp_path)) == ["thesis.tex"]
+
+
+def test_an_unfinished_run_is_not_exported(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        tiny.distil(prepared, tmp_path / "run", progress=Impatient(1))
+    with pytest.raises(InputError, match=r"run is not finished. Go on with `idtd distill PREPARED RUN --resume`"):
+        export.run(tmp_path / "run", tmp_path / "set", Heard())
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_result_that_was_changed_is_not_exported(finished: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    data = bytearray((run / RESULT).read_bytes())
+    data[-1] ^= 1
+    (run / RESULT).write_bytes(data)
+    with pytest.raises(IdtdError, match="was changed since the run wrote it"):
+        export.run(run, tmp_path / "set", Heard())
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("error", [IdtdError("ffmpeg failed."), OSError(28, "No space left on device")])
+def test_an_export_that_fails_leaves_nothing(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(encode, "write_lossless", fail)
+    with pytest.raises(type(error)):
+        export.run(finished, tmp_path / "set", Heard())
+    assert contents(tmp_path) == {}
+
+
+def test_an_encoder_that_loses_a_value_is_found(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lossless = encode.write_lossless
+    monkeypatch.setattr(encode, "write_lossless", lambda path, frames, fps: lossless(path, frames ^ 1, fps))
+    with pytest.raises(IdtdError, match="in the shards does not read back as it was written"):
+        export.run(finished, tmp_path / "set", Heard())
+    assert contents(tmp_path) == {}

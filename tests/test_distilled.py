@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import idtd_cli
+from idtd_cli import distilled
+from idtd_cli.distilled import DistilledSet, SetDocument
+from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.recipe import ClipConfig, EvaluateConfig
+from idtd_cli.video import decode
+from tests.tiny import contents
+
+#: Names that would be trouble as parts of a path or of a WebDataset key, and two that look alike once they are safe.
+NAMES = ("a/b", "../up", "v1.5", "naïve 跑步", "", ".hidden", "x" * 300, "a\nb", "a?b", 'quo"te')
+IPC, FRAMES, HEIGHT, WIDTH = 2, 4, 6, 10
+
+
+def document(**changes: Any) -> SetDocument:
+    count = len(NAMES) * IPC
+    facts: dict[str, Any] = {
+        "parents": {"run": "r", "prepared": "p"},
+        "method": "idtd",
+        "seed": 0,
+        "classes": NAMES,
+        "ipc": IPC,
+        "clip": ClipConfig(frames=FRAMES, stored_frames=FRAMES, height=HEIGHT, width=WIDTH),
+        "segments": 2,
+        "mean": (0.1, 0.2, 0.3),
+        "std": (0.4, 0.5, 0.6),
+        "evaluate": EvaluateConfig(),
+        "stored_frames": count * FRAMES,
+        "stored_bytes": count * FRAMES * 3 * HEIGHT * WIDTH,
+        "fps": 8,
+    }
+    return SetDocument(**facts | changes)
+
+
+def videos(seed: int = 0) -> torch.Tensor:
+    shape = (len(NAMES) * IPC, FRAMES, 3, HEIGHT, WIDTH)
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+LABELS = torch.arange(len(NAMES)).repeat_interleave(IPC)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("distilled") / "set"
+    folder.mkdir()
+    distilled.write(folder, document(), videos(), LABELS)
+    return folder
+
+
+@pytest.fixture
+def copy(written: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(written, tmp_path / "copy"))
+
+
+def test_what_is_written_is_read(written: Path) -> None:
+    for found in (DistilledSet.open(written), idtd_cli.load(str(written))):
+        assert found.document == document()
+        assert torch.equal(found.videos_NT3HW, videos())
+        assert torch.equal(found.labels_N, LABELS)
+
+
+def test_the_shards_hold_every_value(written: Path) -> None:
+    with tarfile.open(next((written / "data").glob("*.tar"))) as tar:
+        members = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    keys = sorted({name.partition(".")[0] for name in members})
+    assert len(keys) == len(LABELS)
+    for number, key in enumerate(keys):
+        assert {name for name in members if name.startswith(key)} == {f"{key}.{e}" for e in ("cls", "json", "mp4")}
+        label = number // IPC
+        assert members[f"{key}.cls"] == str(label).encode()
+        assert json.loads(members[f"{key}.json"]) == {"class": NAMES[label], "label": label, "segments": 2}
+        frames = torch.from_numpy(decode.read_exact(members[f"{key}.mp4"])).permute(0, 3, 1, 2)
+        assert torch.equal(frames, videos()[number])
+
+
+def test_any_class_name_gives_a_safe_file_name(written: Path) -> None:
+    names = sorted(path.name for path in (written / "videos").iterdir())
+    assert len(names) == len(LABELS)
+    for number, name in enumerate(names):
+        assert name.startswith(f"{number // IPC:04d}-")
+        assert name.endswith(f"-{number % IPC:03d}.mp4")
+        assert name.removesuffix(".mp4").replace("-", "").replace("_", "").isalnum()
+        assert name.isascii()
+        assert len(name) < 100
+
+
+def test_there_is_a_checksum_of_every_file(written: Path) -> None:
+    sums = distilled.read_sums(written)
+    files = {path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file()}
+    assert set(sums) == files - {"SHA256SUMS"}
+    for name, digest in sums.items():
+        assert hashlib.sha256((written / name).read_bytes()).hexdigest() == digest
+
+
+def test_writing_again_gives_the_same_bytes(written: Path, tmp_path: Path) -> None:
+    distilled.write(tmp_path, document(), videos(), LABELS)
+    assert contents(tmp_path) == contents(written)
+
+
+def test_clips_that_were_changed_are_refused(copy: Path) -> None:
+    path = copy / distilled.CLIPS
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"clips\.safetensors does not match its checksum in SHA256SUMS"):
+        DistilledSet.open(copy)
+
+
+@pytest.mark.parametrize("file", [distilled.CLIPS, distilled.SUMS])
+def test_a_file_that_is_missing_is_refused(copy: Path, file: str) -> None:
+    (copy / file).unlink()
+    with pytest.raises(InputError, match="does not match its checksum in SHA256SUMS"):
+        DistilledSet.open(copy)
+
+
+def test_sums_that_are_no_text_are_refused(copy: Path) -> None:
+    (copy / distilled.SUMS).write_bytes(b"\xff\xfe\n")
+    with pytest.raises(InputError, match="does not match its checksum in SHA256SUMS"):
+        DistilledSet.open(copy)
+
+
+def forge(folder: Path, tensors: dict[str, torch.Tensor] | None) -> None:
+    """Put other clips into a set, with the right checksum."""
+    path = folder / distilled.CLIPS
+    if tensors is None:
+        path.write_bytes(b"no tensors")
+    else:
+        save_file(tensors, path)
+    text = (folder / distilled.SUMS).read_text()
+    old = distilled.read_sums(folder)[distilled.CLIPS]
+    (folder / distilled.SUMS).write_text(text.replace(old, hashlib.sha256(path.read_bytes()).hexdigest()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"videos_NT3HW": videos()[:-1]},
+        {"videos_NT3HW": videos().float()},
+        {"videos_NT3HW": videos().transpose(1, 2).contiguous()},
+        {"labels_N": LABELS.flip(0).contiguous()},
+        {"labels_N": LABELS[:-1].clone()},
+        {"labels_N": None},
+        {"videos_NT3HW": None},
+    ],
+)
+def test_clips_that_do_not_fit_the_document_are_refused(copy: Path, change: dict[str, torch.Tensor | None]) -> None:
+    tensors = load_file(copy / distilled.CLIPS) | change
+    forge(copy, {name: tensor for name, tensor in tensors.items() if tensor is not None})
+    with pytest.raises(InputError, match=r"clips.safetensors does not hold what set.json says"):
+        DistilledSet.open(copy)
+
+
+def test_clips_that_are_no_tensors_are_refused(copy: Path) -> None:
+    forge(copy, None)
+    with pytest.raises(InputError, match=r"clips.safetensors is damaged"):
+        DistilledSet.open(copy)
+
+
+@pytest.mark.parametrize("change", [{"ipc": 0}, {"ipc": -1}, {"segments": 0}])
+def test_a_document_that_makes_no_sense_is_refused(copy: Path, change: dict[str, object]) -> None:
+    path = copy / SetDocument.FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=f"set.json is damaged at {next(iter(change))}"):
+        DistilledSet.open(copy)
+
+
+@pytest.mark.parametrize("form", ["shard", "video", "clips"])
+def test_a_form_that_does_not_read_back_fails_the_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """An encoder that loses a value or a frame is found before anybody relies on the set."""
+    from idtd_cli.video import encode
+
+    lossless, viewable = encode.write_lossless, encode.write_viewable
+    if form == "shard":
+        monkeypatch.setattr(encode, "write_lossless", lambda path, frames, fps: lossless(path, frames ^ 1, fps))
+    elif form == "video":
+        monkeypatch.setattr(encode, "write_viewable", lambda path, frames, fps: viewable(path, frames[1:], fps))
+    else:
+        monkeypatch.setattr(distilled, "save", lambda tensors: b"")
+    with pytest.raises(IdtdError):
+        distilled.write(tmp_path, document(), videos(), LABELS)
+
+
+@pytest.mark.parametrize("name", ["a:b", "pipe:ls", "{0..3}", "with space", "a::b"])
+def test_any_folder_name_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """WebDataset takes some paths for addresses or commands."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path(name)
+    folder.mkdir()
+    facts = {"classes": ("a", "b"), "ipc": 1}
+    distilled.write(folder, document(**facts), videos()[:2], torch.arange(2))
+    assert torch.equal(DistilledSet.open(folder).videos_NT3HW, videos()[:2])

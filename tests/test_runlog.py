@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from idtd_cli.runlog import Metrics, Quiet, read_lines
+
+
+def write(path: Path, first: int, steps: range) -> None:
+    with Metrics(path, first) as metrics:
+        for step in steps:
+            metrics.add(step, matching=step / 2)
+
+
+def test_a_line_a_step(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, 0, range(3))
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"step": 0, "matching": 0.0},
+        {"step": 1, "matching": 0.5},
+        {"step": 2, "matching": 1.0},
+    ]
+    assert list(read_lines(path)) == [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_lines_can_be_read_once_they_are_flushed(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with Metrics(path, 0) as metrics:
+        metrics.add(0, loss=1.0)
+        metrics.flush()
+        assert len(list(read_lines(path))) == 1
+
+
+@pytest.mark.parametrize("first", [0, 2, 3, 9])
+def test_going_on_drops_what_is_written_again(tmp_path: Path, first: int) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, 0, range(3))
+    write(path, first, range(first, 5))
+    assert [line["step"] for line in read_lines(path)] == sorted({*range(min(first, 3)), *range(first, 5)})
+
+
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, 0, range(3))
+    whole = path.read_bytes()
+    for cut in range(1, len(whole.splitlines()[-1])):
+        path.write_bytes(whole[: -1 - cut])
+        assert [line["step"] for line in read_lines(path)] == [0, 1]
+    write(path, 2, range(2, 4))
+    assert [line["step"] for line in read_lines(path)] == [0, 1, 2, 3]
+
+
+def test_being_killed_right_after_going_on_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, 0, range(3))
+    with Metrics(path, 3) as metrics:
+        metrics.add(3, loss=1.0)
+        # What a process that is killed now leaves: nothing was flushed.
+        assert [line["step"] for line in read_lines(path)] == [0, 1, 2]
+
+
+def test_no_file_has_no_lines(tmp_path: Path) -> None:
+    assert list(read_lines(tmp_path / "missing")) == []
+
+
+def test_quiet_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with Quiet().stage("x", 3) as task:
+        task.advance(1, loss=1.0)
+    Quiet().note("done")
+    assert capfd.readouterr() == ("", "")

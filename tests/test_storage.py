@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from idtd_cli import storage
+from idtd_cli.errors import InputError
+from tests.tiny import contents
+
+
+def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
+    storage.write_text(tmp_path / "a" / "b" / "c.txt", "one\r\ntwö\n")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "one\r\ntwö\n".encode()
+    storage.write_bytes(tmp_path / "a" / "b" / "c.txt", b"\0")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == b"\0"
+    assert set(contents(tmp_path)) == {"a", "a/b", "a/b/c.txt"}
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = tmp_path / "file"
+    storage.write_bytes(path, b"old")
+
+    def fail(*_: object) -> None:
+        assert path.read_bytes() == b"old"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match=rf"No space left on device: '{path}'"):
+        storage.write_bytes(path, b"new")
+    assert contents(tmp_path) == {"file": storage.sha256_bytes(b"old")}
+
+
+@given(st.binary(max_size=3000))
+def test_digests(data: bytes) -> None:
+    assert storage.sha256_bytes(data) == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_a_file_has_the_digest_of_its_bytes(tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    (tmp_path / "file").write_bytes(data)
+    assert storage.sha256_file(tmp_path / "file") == storage.sha256_bytes(data)
+
+
+def test_empty(tmp_path: Path) -> None:
+    assert storage.is_empty(tmp_path / "missing")
+    (tmp_path / "folder").mkdir()
+    assert storage.is_empty(tmp_path / "folder")
+    (tmp_path / "folder" / ".hidden").touch()
+    assert not storage.is_empty(tmp_path / "folder")
+    assert not storage.is_empty(tmp_path / "folder" / ".hidden")
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_new_folder_appears_all_at_once(tmp_path: Path, exists: bool) -> None:
+    out = tmp_path / "a" / "out"
+    if exists:
+        out.mkdir(parents=True)
+    with storage.new_folder(out) as folder:
+        (folder / "file").write_text("x")
+        assert storage.is_empty(out)
+    assert contents(tmp_path) == {"a": "folder", "a/out": "folder", "a/out/file": storage.sha256_bytes(b"x")}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+
+    def write() -> None:
+        with storage.new_folder(tmp_path / "out") as folder:
+            (folder / "sub").mkdir()
+            (folder / "sub" / "file").touch()
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert contents(tmp_path) == {}
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+    killed = storage.new_folder(tmp_path / "out")
+    (killed.__enter__() / "half").touch()
+    with storage.new_folder(tmp_path / "out") as folder:
+        (folder / "whole").touch()
+    assert set(contents(tmp_path)) == {"out", "out/whole"}
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_what_is_there_is_not_touched(tmp_path: Path, what: str) -> None:
+    out = tmp_path / "out"
+    if what == "folder":
+        out.mkdir()
+        (out / "thesis.tex").touch()
+    else:
+        out.touch()
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="already holds something else"), storage.new_folder(out):
+        pytest.fail("the block ran")
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_cannot_be_made_under_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "out", tmp_path / "file" / "deep" / "out"):
+        with pytest.raises(InputError, match="cannot be made"), storage.new_folder(out):
+            pytest.fail("the block ran")
+    assert set(contents(tmp_path)) == {"file"}
+
+
+@pytest.mark.parametrize("name", [".", "../here", "sub/.."])
+def test_the_folder_that_one_is_in_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Its shell would be left in a folder that is no more."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(InputError, match="is the folder that you are in"), storage.new_folder(Path(name)):
+        pytest.fail("the block ran")
+    assert contents(tmp_path) == {"here": "folder"}
+
+
+def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with storage.new_folder(Path("a/../out")) as folder:
+        (folder / "file").touch()
+    assert (tmp_path / "out" / "file").is_file()
+
+
+def test_a_link_to_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with storage.new_folder(tmp_path / "link") as folder:
+        (folder / "file").touch()
+    assert (tmp_path / "real" / "file").is_file()
+    assert (tmp_path / "link").is_symlink()

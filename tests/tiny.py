@@ -1,0 +1,174 @@
+"""A prepared set of a few drawn clips and a recipe that runs in a second, for tests of everything behind `prepare`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from idtd_cli.prepared import Writer
+from idtd_cli.recipe import Recipe
+from idtd_cli.runlog import Quiet
+
+CLASSES = ("left", "right", "rest")
+#: Clips of each class in each split.
+COUNTS = {"train": 5, "val": 2, "test": 4}
+STEPS = 6
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    """The tiny recipe as plain keys and values; changes come as `distill__ipc=2`."""
+    network = {"widths": [4, 8], "kernel": [3, 3, 3], "strides": [1, 1], "norm": "group", "dropout": 0.0}
+    content: dict[str, Any] = {
+        "name": "tiny",
+        "prepare": {"clip": {"frames": 4, "stored_frames": 8, "height": 16, "width": 16, "min_frames": 4}},
+        # Steps small enough that the videos stay inside of 0..255: bytes that are all 0 or 255 would compare equal.
+        "distill": {
+            "ipc": 1,
+            "steps": STEPS,
+            "batch_real": 4,
+            "checkpoint_every": 2,
+            "network": network,
+            "idtd": {
+                "segments": 2,
+                "pool": {"entries_per_selector": 2, "step_size": 0.2},
+                "selectors": {"step_size": 0.001},
+                "fusor": {"channels": 4, "step_size": 0.0001},
+            },
+            "pixel": {"step_size": 0.5},
+        },
+        "evaluate": {
+            "students": 2,
+            "full_students": 1,
+            "student": network | {"dropout": 0.5},
+            "fit": {"steps": 4, "batch": 4},
+        },
+    }
+    for key, value in changes.items():
+        *sections, last = key.split("__")
+        inner = content
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
+    return content
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe.model_validate(settings(**changes))
+
+
+def draw_clip(label: int, number: int, frames: int = 8, size: int = 16) -> NDArray[np.uint8]:
+    """(F, 3, H, W): a bright bar on noise that goes left, goes right, or stays."""
+    rng = np.random.default_rng([label, number])
+    clip = rng.integers(0, 60, (frames, 3, size, size), dtype=np.uint8)
+    start, step = int(rng.integers(size)), (-1, 1, 0)[label]
+    for frame in range(frames):
+        clip[frame, :, :, [(start + frame * step + i) % size for i in range(4)]] += 180
+    return clip
+
+
+def write_prepared(folder: Path, content: Recipe | None = None, counts: dict[str, int] | None = None) -> Path:
+    """A prepared set through the writer that `idtd prepare` uses."""
+    content = content or recipe()
+    clip = content.prepare.clip
+    writer = Writer(folder, clip)
+    number = 0
+    for split, count in (counts or COUNTS).items():
+        for label, name in enumerate(CLASSES):
+            for _ in range(count):
+                frames = draw_clip(label, number, clip.stored_frames, clip.height)
+                place = {"frames": clip.stored_frames, "first": 0, "last": clip.stored_frames - 1}
+                writer.add(frames, id=f"{name}/{number:04d}.mp4", label=label, split=split, group=None, **place)
+                number += 1
+    writer.finish(
+        source="bars",
+        source_kind="folder",
+        classes=CLASSES,
+        split=content.prepare.split,
+        decoder="pyav",
+        decoder_version="1",
+        recipe_yaml=content.to_yaml(),
+        parents={"source": "s", "prepare": "p"},
+    )
+    return folder
+
+
+def draw_videos(out: Path) -> Path:
+    from idtd_cli.stages import demo_data
+
+    demo_data.run(out, classes=3, train=4, test=2, size=32, frames=12, progress=Quiet())
+    return out
+
+
+def write_recipe(path: Path, **changes: Any) -> Path:
+    path.write_text(yaml.safe_dump(settings(**changes)))
+    return path
+
+
+def distil(prepared: Path, out: Path, content: Recipe | None = None, **options: Any) -> Path:
+    from idtd_cli.stages import distill
+
+    given: dict[str, Any] = {"device": "cpu", "resume": False, "progress": Quiet()} | options
+    distill.run(prepared, out, content or recipe(), **given)
+    return out
+
+
+def export(run: Path, out: Path) -> Path:
+    from idtd_cli.stages import export
+
+    export.run(run, out, Quiet())
+    return out
+
+
+def evaluate(sets: Sequence[Path], prepared: Path, out: Path, content: Recipe | None = None, **options: Any) -> Path:
+    from idtd_cli.stages import evaluate
+
+    given: dict[str, Any] = {"device": "cpu", "progress": Quiet()} | options
+    evaluate.run(sets, prepared, out, content or recipe(), **given)
+    return out
+
+
+class Heard:
+    """A progress that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.advanced = 0
+
+    @contextmanager
+    def stage(self, name: str, total: int | None) -> Iterator[Heard]:
+        yield self
+
+    def advance(self, n: int = 1, **facts: object) -> None:
+        self.advanced += n
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class Impatient(Heard):
+    """A progress on which somebody presses Ctrl-C once `after` units are done."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def advance(self, n: int = 1, **facts: object) -> None:
+        super().advance(n, **facts)
+        if self.advanced >= self.after:
+            raise KeyboardInterrupt
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digest of every file under a folder, hidden ones too; empty folders show as themselves."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+    return found
