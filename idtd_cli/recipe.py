@@ -19,6 +19,8 @@ from idtd_cli.errors import InputError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Whole = Annotated[int, Field(ge=1)]
+Updates = Annotated[int, Field(ge=0)]
 
 
 class Section(BaseModel):
@@ -81,9 +83,9 @@ class StudentConfig(Section):
     """A network: the student of an evaluation, or the random networks of a matching loss."""
 
     name: Literal["convnet3d"] = Field("convnet3d", description="key in the registry of students")
-    widths: tuple[int, ...] = Field((64, 128, 128), min_length=1, description="channels of each block")
-    kernel: tuple[int, int, int] = Field((3, 7, 7), description="time, height, width")
-    strides: tuple[int, ...] = Field((2, 2, 2), description="spatial stride of each block's convolution")
+    widths: tuple[Whole, ...] = Field((64, 128, 128), min_length=1, description="channels of each block")
+    kernel: tuple[Whole, Whole, Whole] = Field((3, 7, 7), description="time, height, width")
+    strides: tuple[Whole, ...] = Field((2, 2, 2), description="spatial stride of each block's convolution")
     norm: Literal["none", "group"] = Field("none", description="none is the peers'; group learns motion far sooner")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the last layer")
 
@@ -111,7 +113,7 @@ class PoolConfig(Section):
         4, ge=1, description="M is this many times the selectors that share a group, so that it grows with ipc"
     )
     scope: Literal["class", "dataset"] = Field("class", description="class: a group a class; dataset: one for all")
-    step_size: float = Field(5.0, gt=0, description="SGD step size")
+    step_size: float = Field(0.02, gt=0, description="Adam step size")
 
 
 class SelectorsConfig(Section):
@@ -119,14 +121,14 @@ class SelectorsConfig(Section):
 
     temperature: Positive = Field(1.0, description="of the softmax over the pool")
     sharpness: float = Field(0.9, gt=0, lt=1, description="weight of each selector's own entry at the start")
-    step_size: float = Field(1.0, ge=0, description="SGD step size")
+    step_size: float = Field(0.02, ge=0, description="Adam step size")
 
 
 class FusorConfig(Section):
     """Temporal Fusor."""
 
     channels: int = Field(16, ge=1, description="width of the residual network")
-    step_size: float = Field(0.01, ge=0, description="SGD step size")
+    step_size: float = Field(0.001, ge=0, description="Adam step size")
 
 
 class IdtdConfig(Section):
@@ -142,7 +144,7 @@ class IdtdConfig(Section):
 class PixelConfig(Section):
     """The reference parametrisation: the pixels of the videos themselves."""
 
-    step_size: float = Field(30.0, gt=0, description="SGD step size")
+    step_size: float = Field(0.02, gt=0, description="Adam step size")
 
 
 class DistillConfig(Section):
@@ -152,10 +154,14 @@ class DistillConfig(Section):
     matching: Literal["dm"] = Field("dm", description="matching loss; dm: distribution matching")
     ipc: int = Field(1, ge=1, description="I: synthetic videos a class")
     steps: int = Field(300, ge=1, description="optimisation steps")
-    network_steps: int = Field(1, ge=1, description="steps that one drawn network, and its real batch, serve")
+    networks: int = Field(0, ge=0, description="networks that take turns; 0 draws a fresh one each time")
+    network_steps: int = Field(1, ge=1, description="steps that a network, and its real batch, serve at a time")
+    network_training: tuple[Updates, Updates] = Field(
+        (0, 0), description="updates on real clips of the first and the last network; 0 leaves weights random"
+    )
     batch_real: int = Field(32, ge=1, description="real clips a class and drawn network")
-    momentum: float = Field(0.5, ge=0, lt=1, description="of SGD, all parts")
-    seed: int = Field(0, ge=0, description="draws of the run; `--seed` sets it")
+    momentum: float = Field(0.5, ge=0, lt=1, description="of Adam's first moment, all parts")
+    seed: int = Field(0, ge=0, lt=1 << 31, description="draws of the run; `--seed` sets it")
     checkpoint_every: int = Field(50, ge=1, description="steps between checkpoints")
     network: StudentConfig = StudentConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -238,7 +244,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise InputError(f"There is no recipe {source}.", f"Give the path of a YAML file, or one of: {names}.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not readable as YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no recipe: its top level must be keys and values.")
@@ -260,7 +266,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override} is not of the form a.b=value.", "For example --set distill.ipc=5.")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"--set {override}: the value is not readable as YAML.") from error
     for part in parts[:-1]:
         inner = content.setdefault(part, {})

@@ -48,7 +48,8 @@ def _anywhere(phase_T: Floats, rng: np.random.Generator) -> Pose:
 
 def _around(place_T: Floats) -> Floats:
     """What leaves the scene on one side enters it on the other."""
-    return np.mod(place_T + _SCENE, 2 * _SCENE) - _SCENE
+    around_T: Floats = np.mod(place_T + _SCENE, 2 * _SCENE) - _SCENE
+    return around_T
 
 
 #: Radius of the disc that turning and zooming scenes fill; of the area of the square ones.
@@ -60,7 +61,7 @@ Flow = Callable[[Floats, np.random.Generator], Pose]
 
 def _slide(dx: int, dy: int) -> Callable[[np.random.Generator], Flow]:
     def flow(clip_rng: np.random.Generator) -> Flow:
-        travel = clip_rng.uniform(0.7, 1.2)
+        travel = clip_rng.uniform(0.6, 1.0)
 
         def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
             at = _anywhere(phase_T, rng)
@@ -74,7 +75,7 @@ def _slide(dx: int, dy: int) -> Callable[[np.random.Generator], Flow]:
 
 def _turn(sign: int) -> Callable[[np.random.Generator], Flow]:
     def flow(clip_rng: np.random.Generator) -> Flow:
-        swing, centre_x, centre_y = clip_rng.uniform(1.2, 2.0), *clip_rng.uniform(-0.2, 0.2, 2)
+        swing, centre_x, centre_y = clip_rng.uniform(1.0, 1.7), *clip_rng.uniform(-0.2, 0.2, 2)
 
         def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
             turned_T = sign * swing * phase_T
@@ -89,7 +90,7 @@ def _turn(sign: int) -> Callable[[np.random.Generator], Flow]:
 
 def _zoom(sign: int) -> Callable[[np.random.Generator], Flow]:
     def flow(clip_rng: np.random.Generator) -> Flow:
-        growth, centre_x, centre_y = clip_rng.uniform(0.35, 0.6), *clip_rng.uniform(-0.2, 0.2, 2)
+        growth, centre_x, centre_y = clip_rng.uniform(0.3, 0.5), *clip_rng.uniform(-0.2, 0.2, 2)
 
         def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
             # Out of the middle and, once out of sight, back to it: whichever way it runs, the disc stays evenly full.
@@ -106,10 +107,10 @@ def _zoom(sign: int) -> Callable[[np.random.Generator], Flow]:
 
 def _orbit(sign: int) -> Callable[[np.random.Generator], Flow]:
     def flow(clip_rng: np.random.Generator) -> Flow:
-        swing, radius = clip_rng.uniform(4.0, 7.0), clip_rng.uniform(0.3, 0.45)
+        swing, radius, start = clip_rng.uniform(3.0, 5.0), clip_rng.uniform(0.3, 0.5), clip_rng.uniform(-np.pi, np.pi)
 
         def pose(phase_T: Floats, rng: np.random.Generator) -> Pose:
-            at, angle_T = _anywhere(phase_T, rng), clip_rng.uniform(-np.pi, np.pi) + sign * swing * phase_T
+            at, angle_T = _anywhere(phase_T, rng), start + sign * swing * phase_T
             return Pose(at.x_T + radius * np.cos(angle_T), at.y_T + radius * np.sin(angle_T), at.angle_T, at.scale_T)
 
         return pose
@@ -181,11 +182,13 @@ def draw_clip(motion: str, frames: int, size: int, rng: np.random.Generator) -> 
     y_THW = grid[None, :, None] - jitter_T2[:, 1, None, None]
 
     dark = _colours(rng)
-    image_THW3: NDArray[Any] = 0.1 + 0.2 * (dark[0] + (dark[1] - dark[0]) * _texture(x_THW, y_THW, rng, frequency=3.0)[..., None])
+    image_THW3: NDArray[Any] = 0.1 + 0.2 * (
+        dark[0] + (dark[1] - dark[0]) * _texture(x_THW, y_THW, rng, frequency=3.0)[..., None]
+    )
     flow = MOTIONS[motion](rng)
-    for _ in range(int(rng.integers(16, 22))):
+    for _ in range(int(rng.integers(14, 19))):
         pose = flow(np.linspace(0, 1, frames, dtype=np.float32), rng)
-        image_THW3 = _paint_shape(image_THW3, x_THW, y_THW, pose, rng)
+        _paint_shape(image_THW3, x_THW, y_THW, pose, rng)
     image_THW3 = image_THW3 + rng.normal(0, 0.04, image_THW3.shape).astype(np.float32)
     clip: NDArray[np.uint8] = np.clip(image_THW3 * 255, 0, 255).astype(np.uint8)
     return clip
@@ -193,24 +196,24 @@ def draw_clip(motion: str, frames: int, size: int, rng: np.random.Generator) -> 
 
 def _paint_shape(
     image_THW3: NDArray[Any], x_THW: NDArray[Any], y_THW: NDArray[Any], pose: Pose, rng: np.random.Generator
-) -> Floats:
-    """Paint one textured star over the image, where its pose says."""
-    # Into the shape's own axes: shift, turn back, scale back.
-    dx_THW = x_THW - pose.x_T[:, None, None]
-    dy_THW = y_THW - pose.y_T[:, None, None]
-    cos_T11, sin_T11 = np.cos(pose.angle_T)[:, None, None], np.sin(pose.angle_T)[:, None, None]
-    u_THW = (cos_T11 * dx_THW + sin_T11 * dy_THW) / pose.scale_T[:, None, None]
-    v_THW = (cos_T11 * dy_THW - sin_T11 * dx_THW) / pose.scale_T[:, None, None]
-
+) -> None:
+    """Paint one textured star into the image, where its pose says."""
     # A star in polar form: 2 to 5 lobes of random depth, stretched so that its turning shows.
     lobes, depth, lean = int(rng.integers(2, 6)), rng.uniform(0.15, 0.4), rng.uniform(0.7, 1.0)
-    radius_THW = np.hypot(u_THW, v_THW / lean)
-    edge_THW = rng.uniform(0.22, 0.34) * (1 + depth * np.cos(lobes * np.arctan2(v_THW, u_THW)))
-    sharpness = 0.3 * image_THW3.shape[1]
-    inside_THW1 = (1 / (1 + np.exp(np.clip((radius_THW - edge_THW) * 2 * sharpness, -30, 30))))[..., None]
+    size, sharpness = rng.uniform(0.22, 0.34), 0.6 * image_THW3.shape[1]
+
+    # The few pixels P near the star, and no others: a scene has many stars.
+    reach_T = pose.scale_T * (size * (1 + depth) + 8 / sharpness)
+    dx_THW, dy_THW = x_THW - pose.x_T[:, None, None], y_THW - pose.y_T[:, None, None]
+    t_P, y_P, x_P = np.nonzero(dx_THW**2 + dy_THW**2 < reach_T[:, None, None] ** 2)
+    dx_P, dy_P = dx_THW[t_P, 0, x_P], dy_THW[t_P, y_P, 0]
+
+    # Into the shape's own axes: turn back, scale back.
+    cos_P, sin_P, scale_P = np.cos(pose.angle_T)[t_P], np.sin(pose.angle_T)[t_P], pose.scale_T[t_P]
+    u_P, v_P = (cos_P * dx_P + sin_P * dy_P) / scale_P, (cos_P * dy_P - sin_P * dx_P) / scale_P
+    edge_P = size * (1 + depth * np.cos(lobes * np.arctan2(v_P, u_P)))
+    inside_P1 = (1 / (1 + np.exp(np.clip((np.hypot(u_P, v_P / lean) - edge_P) * sharpness, -30, 30))))[:, None]
 
     bright = _colours(rng)
-    weave_THW1 = _texture(u_THW, v_THW, rng, frequency=5.0)[..., None]
-    shape_THW3 = 0.5 + 0.5 * (bright[0] + (bright[1] - bright[0]) * weave_THW1)
-    painted: Floats = image_THW3 + inside_THW1 * (shape_THW3 - image_THW3)
-    return painted
+    shape_P3 = 0.5 + 0.5 * (bright[0] + (bright[1] - bright[0]) * _texture(u_P, v_P, rng, frequency=5.0)[:, None])
+    image_THW3[t_P, y_P, x_P] += inside_P1 * (shape_P3 - image_THW3[t_P, y_P, x_P])

@@ -34,23 +34,23 @@ def distil(
     optimiser: torch.optim.Optimizer,
     real: RealClips,
     normalisation: Normalisation,
-    draw_network: Callable[[int], Embed],
+    draw_network: Callable[[int, int], Embed],
     config: DistillConfig,
     frames: int,
     first_step: int = 0,
 ) -> Iterator[Step]:
     """Optimise synthetic videos so that networks see them as they see the real clips, all classes in one batch.
 
-    A drawn network, with the real clips embedded by it, serves `config.network_steps` steps. Everything random in a
-    step is drawn from (config.seed, its number): a run that goes on at step n needs no other state than the parameters
-    and the optimiser's.
+    A network, with the real clips embedded by it, serves `config.network_steps` steps at a time. Everything random in
+    a step is drawn from (config.seed, its number): a run that goes on at step n needs no other state than the
+    parameters and the optimiser's.
 
     Args:
         parametrisation: the synthetic videos, N = C·I of K segments; changed in place.
         optimiser: over its parameters.
         real: the training clips.
         normalisation: of both.
-        draw_network: seed → a network with fresh random weights.
+        draw_network: (number of its turn, seed) → a network, the same for the same seed.
         config: steps, batch, augmentation, seed.
         frames: T of the views that the networks see.
         first_step: where to go on.
@@ -65,27 +65,56 @@ def distil(
     video_V = torch.arange(classes * ipc, device=device).repeat_interleave(segments)
     segment_V = torch.arange(segments, device=device).repeat(classes * ipc)
 
-    drawn = -1
+    def look(turn: int) -> _Look:
+        seed = _seed(config.seed, turn, of_network=True)
+        generator = torch.Generator(device).manual_seed(seed)
+        embed = draw_network(turn, seed)
+        index_B = real.draw(config.batch_real, generator).flatten()
+        x_real = read(real.videos_NF3HW, augmentation.of_real(index_B, generator), frames)
+        with torch.no_grad():
+            real_BD = embed(for_network(normalisation.normalise(x_real)))
+        return _Look.of(embed, real_BD.unflatten(0, (classes, -1)))
+
+    looks: dict[int, _Look] = {}
     for number in range(first_step, config.steps):
-        if drawn != number // config.network_steps:
-            drawn = number // config.network_steps
-            generator = torch.Generator(device).manual_seed(_seed(config.seed, drawn, of_network=True))
-            embed = draw_network(_seed(config.seed, drawn, of_network=True))
-            index_B = real.draw(config.batch_real, generator).flatten()
-            x_real = read(real.videos_NF3HW, augmentation.of_real(index_B, generator), frames)
-            with torch.no_grad():
-                real_CBD = embed(for_network(normalisation.normalise(x_real))).unflatten(0, (classes, -1))
+        turn = number // config.network_steps
+        if config.networks:
+            turn %= config.networks
+        if turn not in looks:
+            if not config.networks:
+                looks.clear()  # a fresh network is used in its turn and never again
+            looks[turn] = look(turn)
+        seen = looks[turn]
 
         generator = torch.Generator(device).manual_seed(_seed(config.seed, number, of_network=False))
         views = augmentation.of_synthetic(video_V, segment_V, generator)
-        synthetic_VD = embed(for_network(read(parametrisation(), views, frames)))
+        synthetic_VD = seen.embed(for_network(read(parametrisation(), views, frames)))
 
-        matching = distribution_matching(real_CBD, synthetic_VD.unflatten(0, (classes, -1)))
-        diversity = diversity_loss(synthetic_VD.unflatten(0, (classes * ipc, segments)), real_CBD.mean((0, 1)))
+        matching = distribution_matching(seen.mean_C1D, synthetic_VD.unflatten(0, (classes, -1))) / seen.scatter
+        diversity = diversity_loss(synthetic_VD.unflatten(0, (classes * ipc, segments)), seen.mean_C1D.mean((0, 1)))
         optimiser.zero_grad(set_to_none=True)
         (matching + parametrisation.diversity * diversity).backward()
         optimiser.step()
         yield Step(number, matching.detach(), diversity.detach())
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The real clips as one network sees them.
+
+    `scatter` is the squared distance of a clip from its class mean, summed over classes: divided by it, the loss is
+    free of a network's scale, and 1 means class means as far off as single clips are.
+    """
+
+    embed: Embed
+    mean_C1D: Tensor
+    scatter: Tensor
+
+    @classmethod
+    def of(cls, embed: Embed, real_CBD: Tensor) -> _Look:
+        mean_C1D = real_CBD.float().mean(1, keepdim=True)
+        scatter = (real_CBD.float() - mean_C1D).square().sum(2).mean(1).sum()
+        return cls(embed, mean_C1D, scatter.clamp(min=torch.finfo(torch.float32).tiny))
 
 
 def _seed(run: int, number: int, of_network: bool) -> int:

@@ -20,11 +20,13 @@ from idtd_cli.method.loop import Embed, Step, distil
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.method.synthesizer import Synthesizer
+from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
-from idtd_cli.recipe import DistillConfig, Recipe, section_digest
+from idtd_cli.recipe import DistillConfig, FitConfig, Recipe, section_digest
 from idtd_cli.run_folder import RunDocument, RunFolder, differences
 from idtd_cli.runlog import Metrics, Progress
 from idtd_cli.students import registry
+from idtd_cli.students.training import LabelledVideos, fit
 
 #: Steps between two looks at the losses: a look makes the host wait for the device.
 _LOOK_EVERY = 10
@@ -59,14 +61,20 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
     real = RealClips(videos_NF3HW.to(device), labels_N.to(device), task.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
     parametrisation = _parametrise(config, real, normalisation, clip.frames).to(device)
-    optimiser = torch.optim.SGD(parametrisation.step_sizes(), momentum=config.momentum)
+    optimiser = torch.optim.Adam(parametrisation.step_sizes(), betas=(config.momentum, 0.99))
     done = 0
     if (checkpoint := folder.latest_checkpoint()) is not None:
         done, state = checkpoint
         _load(state, parametrisation, optimiser)
 
-    def draw_network(seed: int) -> Embed:
-        return registry.build(config.network, task, seed, device).requires_grad_(False).embed
+    def draw_network(turn: int, seed: int) -> Embed:
+        network = registry.build(config.network, task, seed, device)
+        if updates := _updates(config, turn):
+            fit_config = FitConfig(steps=updates, batch=64, step_size=0.01)
+            whole_clips = TemporalAugmentation(segments=1, span=1, window=0, speed=1)
+            videos = LabelledVideos(real.videos_NF3HW, real.labels_N)
+            fit(network, videos, normalisation, fit_config, whole_clips, clip.frames, seed)
+        return network.eval().requires_grad_(False).embed
 
     steps = distil(parametrisation, optimiser, real, normalisation, draw_network, config, clip.frames, done)
     unread: list[Step] = []
@@ -194,12 +202,17 @@ def _record(steps: list[Step], metrics: Metrics) -> None:
     metrics.flush()
 
 
+def _updates(config: DistillConfig, turn: int) -> int:
+    """How long the network of a turn is trained on real clips: from the first to the last in even steps."""
+    first, last = config.network_training
+    return round(first + (last - first) * turn / max(config.networks - 1, 1)) if config.networks else first
+
+
 def _state(parametrisation: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Everything that the next step needs: parameters, and the momentum of each."""
+    """Everything that the next step needs: the parameters, and what the optimiser keeps of each."""
     state = {f"parameter.{name}": value.detach() for name, value in parametrisation.state_dict().items()}
     for name, parameter in parametrisation.named_parameters():
-        if (momentum := optimiser.state[parameter].get("momentum_buffer")) is not None:
-            state[f"momentum.{name}"] = momentum
+        state |= {f"optimiser.{kept}.{name}": value for kept, value in optimiser.state[parameter].items()}
     return {name: value.cpu().contiguous() for name, value in state.items()}
 
 
@@ -207,6 +220,9 @@ def _load(state: dict[str, Tensor], parametrisation: nn.Module, optimiser: torch
     """The reverse of `_state`."""
     prefix = "parameter."
     parametrisation.load_state_dict({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
-    for name, parameter in parametrisation.named_parameters():
-        if (momentum := state.get(f"momentum.{name}")) is not None:
-            optimiser.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+    parameters = dict(parametrisation.named_parameters())
+    for key, value in state.items():
+        if not key.startswith(prefix):
+            _, kept, name = key.split(".", 2)
+            # Adam counts its steps on the host.
+            optimiser.state[parameters[name]][kept] = value if kept == "step" else value.to(parameters[name].device)
