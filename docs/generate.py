@@ -11,13 +11,13 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from typer.models import ArgumentInfo
@@ -190,17 +190,23 @@ def _recipes_page() -> str:
 
 
 def _kind(field: FieldInfo) -> str:
-    found = [
+    return ", ".join([_annotated(field.annotation), *_limits(field.metadata)])
+
+
+def _limits(metadata: Iterable[Any]) -> list[str]:
+    return [
         words.format(getattr(limit, name))
-        for limit in field.metadata
+        for limit in metadata
         for name, words in _LIMITS.items()
         if hasattr(limit, name)
     ]
-    return ", ".join([_annotated(field.annotation), *found])
 
 
 def _annotated(annotation: Any) -> str:
     inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        limits = [limit for info in inner[1:] for limit in _limits(info.metadata)]
+        return ", ".join([_annotated(inner[0]), *limits])
     if get_origin(annotation) is Literal:
         return _either(inner)
     if get_origin(annotation) is tuple:
