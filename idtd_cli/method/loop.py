@@ -91,7 +91,8 @@ def distil(
         synthetic_VD = seen.embed(for_network(read(parametrisation(), views, frames)))
 
         matching = distribution_matching(seen.mean_C1D, synthetic_VD.unflatten(0, (classes, -1))) / seen.scatter
-        diversity = diversity_loss(synthetic_VD.unflatten(0, (classes * ipc, segments)), seen.mean_C1D.mean((0, 1)))
+        centre_N1D = seen.mean_C1D.repeat_interleave(ipc, 0)
+        diversity = diversity_loss(synthetic_VD.unflatten(0, (classes * ipc, segments)), centre_N1D)
         optimiser.zero_grad(set_to_none=True)
         (matching + parametrisation.diversity * diversity).backward()
         optimiser.step()

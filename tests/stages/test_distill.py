@@ -195,11 +195,11 @@ def test_ctrl_c_waits_for_the_end_of_a_step(
     prepared: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of one, some parameters have moved and others have not."""
-    step = torch.optim.SGD.step
+    step = torch.optim.Adam.step
     taken = 0
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
-    def interrupted(self: torch.optim.SGD) -> None:
+    def interrupted(self: torch.optim.Adam) -> None:
         nonlocal taken
         taken += 1
         first, *rest = self.param_groups
@@ -211,7 +211,7 @@ def test_ctrl_c_waits_for_the_end_of_a_step(
         step(self)
         self.param_groups = [first, *rest]
 
-    monkeypatch.setattr(torch.optim.SGD, "step", interrupted)
+    monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         distil(prepared, stopped)
@@ -255,9 +255,18 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spoils_no_checkpoint(prepared
         assert all(torch.isfinite(value).all() for value in checkpoint[1].values())
 
 
-def test_a_last_step_that_goes_astray_gives_no_videos(prepared: Path, tmp_path: Path) -> None:
+def test_a_last_step_that_goes_astray_gives_no_videos(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its own loss was that of the step before."""
-    content = recipe(distill__method="pixel", distill__pixel={"step_size": 3e38}, distill__steps=1)
+
+    def astray(self: torch.optim.Adam) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.data.fill_(torch.inf)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", astray)
+    content = recipe(distill__method="pixel", distill__steps=1)
     with pytest.raises(IdtdError, match="The videos became not finite in the last step"):
         distil(prepared, tmp_path / "run", content)
     assert not RunFolder.open(tmp_path / "run").finished
