@@ -36,7 +36,7 @@ def contact_sheet(
         left = _NAME + column * (strip + _GAP)
         draw.text(
             (left, 5),
-            f"{title} ({videos_CTHW3.shape[1]} frames, every {max(1, videos_CTHW3.shape[1] // _FRAMES)}. shown)",
+            f"{title}: {_FRAMES} of its {videos_CTHW3.shape[1]} frames",
             fill="#222",
             font=font,
         )

@@ -94,7 +94,9 @@ def test_diversity_counts_by_its_weight() -> None:
 
 @pytest.mark.parametrize(("network_steps", "networks"), [(1, 0), (3, 0), (1, 2), (2, 3)])
 def test_going_on_at_a_step_is_as_never_having_stopped(network_steps: int, networks: int) -> None:
-    given = config(steps=7, network_steps=network_steps, networks=networks, augmentation={"span": 0.5, "window": 0.5, "speed": 2})
+    given = config(
+        steps=7, network_steps=network_steps, networks=networks, augmentation={"span": 0.5, "window": 0.5, "speed": 2}
+    )
     _, undisturbed = run(given)
 
     stopped = synthesizer(given)
