@@ -193,6 +193,7 @@ def test_a_run_that_is_ended_leaves_no_set_and_the_next_one_works(
         stderr=subprocess.DEVNULL,
         text=True,
         env=os.environ | {"PYTHONPATH": str(root)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "one\n"

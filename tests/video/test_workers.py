@@ -130,6 +130,7 @@ def test_ctrl_c_ends_everything_at_once_without_noise(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
