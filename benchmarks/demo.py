@@ -3,8 +3,8 @@
     python benchmarks/demo.py OUT [--ipc 1 5] [--seeds 3] [--source SOURCE] [--set a.b=c ...]
 
 Every distillation seed makes a set of its own; every set trains `evaluate.students` students. The table gives the mean
-over all students of all seeds, its standard error over seeds and students together, and what the difference between
-IDTD and pixel matching is worth in standard errors. Runs that are complete are not repeated.
+over all students of all seeds, its standard error over the means of the sets, and what the difference between IDTD and
+pixel matching is worth in standard errors. Runs that are complete are not repeated.
 """
 
 from __future__ import annotations
