@@ -20,7 +20,6 @@ from idtd_cli.errors import InputError
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
-Updates = Annotated[int, Field(ge=0)]
 
 
 class Section(BaseModel):
@@ -110,10 +109,14 @@ class PoolConfig(Section):
     """Feature Pool."""
 
     entries_per_selector: int = Field(
-        4, ge=1, description="M is this many times the selectors that share a group, so that it grows with ipc"
+        1, ge=1, description="M is this many times the selectors that share a group, so that it grows with ipc"
     )
     scope: Literal["class", "dataset"] = Field("class", description="class: a group a class; dataset: one for all")
-    step_size: float = Field(0.02, gt=0, description="Adam step size")
+    start: Literal["clusters", "random"] = Field(
+        "clusters",
+        description="clusters: means of k-means clusters of a class's segments; random: segments as they are",
+    )
+    step_size: float = Field(0.005, gt=0, description="Adam step size")
 
 
 class SelectorsConfig(Section):
@@ -121,7 +124,7 @@ class SelectorsConfig(Section):
 
     temperature: Positive = Field(1.0, description="of the softmax over the pool")
     sharpness: float = Field(0.9, gt=0, lt=1, description="weight of each selector's own entry at the start")
-    step_size: float = Field(0.02, ge=0, description="Adam step size")
+    step_size: float = Field(0.005, ge=0, description="Adam step size")
 
 
 class FusorConfig(Section):
@@ -152,13 +155,12 @@ class DistillConfig(Section):
 
     method: Literal["idtd", "pixel"] = Field("idtd", description="parametrisation of the synthetic videos")
     matching: Literal["dm"] = Field("dm", description="matching loss; dm: distribution matching")
+    common: float = Field(
+        1.0, ge=0, description="dm: weight of what all classes' differences share; 1 is as published, 0 ignores it"
+    )
     ipc: int = Field(1, ge=1, description="I: synthetic videos a class")
     steps: int = Field(300, ge=1, description="optimisation steps")
-    networks: int = Field(0, ge=0, description="networks that take turns; 0 draws a fresh one each time")
-    network_steps: int = Field(1, ge=1, description="steps that a network, and its real batch, serve at a time")
-    network_training: tuple[Updates, Updates] = Field(
-        (0, 0), description="updates on real clips of the first and the last network; 0 leaves weights random"
-    )
+    network_steps: int = Field(1, ge=1, description="steps that a fresh network, and its real batch, serve")
     batch_real: int = Field(32, ge=1, description="real clips a class and drawn network")
     momentum: float = Field(0.5, ge=0, lt=1, description="of Adam's first moment, all parts")
     seed: int = Field(0, ge=0, lt=1 << 31, description="draws of the run; `--seed` sets it")

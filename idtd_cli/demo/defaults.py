@@ -1,7 +1,7 @@
 """Size of the demo set unless somebody asks for another: large enough to learn from, small enough for two cores."""
 
 CLASSES = 8
-TRAIN = 40
+TRAIN = 60
 TEST = 30
 SIZE = 64
 FRAMES = 32

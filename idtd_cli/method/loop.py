@@ -34,7 +34,7 @@ def distil(
     optimiser: torch.optim.Optimizer,
     real: RealClips,
     normalisation: Normalisation,
-    draw_network: Callable[[int, int], Embed],
+    draw_network: Callable[[int], Embed],
     config: DistillConfig,
     frames: int,
     first_step: int = 0,
@@ -50,7 +50,7 @@ def distil(
         optimiser: over its parameters.
         real: the training clips.
         normalisation: of both.
-        draw_network: (number of its turn, seed) → a network, the same for the same seed.
+        draw_network: seed → a network with random weights, the same for the same seed.
         config: steps, batch, augmentation, seed.
         frames: T of the views that the networks see.
         first_step: where to go on.
@@ -68,29 +68,24 @@ def distil(
     def look(turn: int) -> _Look:
         seed = _seed(config.seed, turn, of_network=True)
         generator = torch.Generator(device).manual_seed(seed)
-        embed = draw_network(turn, seed)
+        embed = draw_network(seed)
         index_B = real.draw(config.batch_real, generator).flatten()
         x_real = read(real.videos_NF3HW, augmentation.of_real(index_B, generator), frames)
         with torch.no_grad():
             real_BD = embed(for_network(normalisation.normalise(x_real)))
         return _Look.of(embed, real_BD.unflatten(0, (classes, -1)))
 
-    looks: dict[int, _Look] = {}
+    seen: _Look | None = None
     for number in range(first_step, config.steps):
-        turn = number // config.network_steps
-        if config.networks:
-            turn %= config.networks
-        if turn not in looks:
-            if not config.networks:
-                looks.clear()  # a fresh network is used in its turn and never again
-            looks[turn] = look(turn)
-        seen = looks[turn]
+        if seen is None or number % config.network_steps == 0:
+            seen = look(number // config.network_steps)
 
         generator = torch.Generator(device).manual_seed(_seed(config.seed, number, of_network=False))
         views = augmentation.of_synthetic(video_V, segment_V, generator)
         synthetic_VD = seen.embed(for_network(read(parametrisation(), views, frames)))
 
-        matching = distribution_matching(seen.mean_C1D, synthetic_VD.unflatten(0, (classes, -1))) / seen.scatter
+        synthetic_CVD = synthetic_VD.unflatten(0, (classes, -1))
+        matching = distribution_matching(seen.mean_C1D, synthetic_CVD, config.common) / seen.scatter
         centre_N1D = seen.mean_C1D.repeat_interleave(ipc, 0)
         diversity = diversity_loss(synthetic_VD.unflatten(0, (classes * ipc, segments)), centre_N1D)
         optimiser.zero_grad(set_to_none=True)

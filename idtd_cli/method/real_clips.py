@@ -38,20 +38,13 @@ class RealClips:
         turn_CB = torch.arange(count, device=device) % self.count_C[:, None]
         return self.first_C[:, None] + order.gather(1, turn_CB)
 
-    def segments(self, groups: int, entries: int, span: float, frames: int, generator: torch.Generator) -> Tensor:
-        """Random stretches of random clips, (G, M, L, 3, H, W) float in 0..255: what a Feature Pool starts from.
+    def stretches(self, index_B: Tensor, span: float, frames: int, generator: torch.Generator) -> Tensor:
+        """A stretch of each clip, from a random start: (B, L, 3, H, W) float in 0..255.
 
         Args:
-            groups: G; the number of classes (group g takes clips of class g) or 1 (clips of all classes in turn).
-            entries: M, stretches a group.
+            index_B: clips.
             span: share of a clip's time that a stretch covers.
             frames: L, frames of a stretch.
         """
-        per_class = entries if groups > 1 else -(-entries // self.classes)
-        index_CM = self.draw(per_class, generator)
-        # One group: entry m is of class m mod C, so that neighbours are spread over the classes.
-        index_GM = index_CM if groups > 1 else index_CM.T.reshape(1, -1)[:, :entries]
-        index_B = index_GM.flatten()
         start_B = torch.rand(index_B.shape, generator=generator, device=index_B.device) * (1 - span)
-        stretches = read(self.videos_NF3HW, Views(index_B, start_B, start_B + span, shortest=span), frames)
-        return stretches.view(*index_GM.shape, *stretches.shape[1:])
+        return read(self.videos_NF3HW, Views(index_B, start_B, start_B + span, shortest=span), frames)

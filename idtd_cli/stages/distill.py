@@ -18,15 +18,14 @@ from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.method.loop import Embed, Step, distil
 from idtd_cli.method.normalisation import Normalisation
+from idtd_cli.method.pool_start import pool_start
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.method.synthesizer import Synthesizer
-from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
-from idtd_cli.recipe import DistillConfig, FitConfig, Recipe, section_digest
+from idtd_cli.recipe import DistillConfig, Recipe, section_digest
 from idtd_cli.run_folder import RunDocument, RunFolder, differences
 from idtd_cli.runlog import Metrics, Progress
 from idtd_cli.students import registry
-from idtd_cli.students.training import LabelledVideos, fit
 
 #: Steps between two looks at the losses: a look makes the host wait for the device.
 _LOOK_EVERY = 10
@@ -67,14 +66,8 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
         done, state = checkpoint
         _load(state, parametrisation, optimiser)
 
-    def draw_network(turn: int, seed: int) -> Embed:
-        network = registry.build(config.network, task, seed, device)
-        if updates := _updates(config, turn):
-            fit_config = FitConfig(steps=updates, batch=64, step_size=0.01)
-            whole_clips = TemporalAugmentation(segments=1, span=1, window=0, speed=1)
-            videos = LabelledVideos(real.videos_NF3HW, real.labels_N)
-            fit(network, videos, normalisation, fit_config, whole_clips, clip.frames, seed)
-        return network.eval().requires_grad_(False).embed
+    def draw_network(seed: int) -> Embed:
+        return registry.build(config.network, task, seed, device).eval().requires_grad_(False).embed
 
     steps = distil(parametrisation, optimiser, real, normalisation, draw_network, config, clip.frames, done)
     unread: list[Step] = []
@@ -164,12 +157,11 @@ def _parametrise(
         return PixelVideos(
             config.pixel, normalisation.normalise(random_clips(real, config.ipc, frames, generator).float())
         )
-    groups = real.classes if config.idtd.pool.scope == "class" else 1
-    selectors = real.classes * config.ipc * config.idtd.segments
-    count = config.idtd.pool.entries_per_selector * selectors // groups
-    entries = real.segments(groups, count, config.augmentation.span, frames // config.idtd.segments, generator)
+    idtd = config.idtd
+    selectors, frames_L = config.ipc * idtd.segments, frames // idtd.segments
+    entries = pool_start(real, idtd.pool, selectors, config.augmentation.span, frames_L, generator)
     entries_GM3LHW = normalisation.normalise(entries).transpose(2, 3)
-    return Synthesizer(config.idtd, real.classes, config.ipc, entries_GM3LHW)
+    return Synthesizer(idtd, real.classes, config.ipc, entries_GM3LHW)
 
 
 @contextmanager
@@ -200,12 +192,6 @@ def _record(steps: list[Step], metrics: Metrics) -> None:
                 _LOWER,
             )
     metrics.flush()
-
-
-def _updates(config: DistillConfig, turn: int) -> int:
-    """How long the network of a turn is trained on real clips: from the first to the last in even steps."""
-    first, last = config.network_training
-    return round(first + (last - first) * turn / max(config.networks - 1, 1)) if config.networks else first
 
 
 def _state(parametrisation: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -52,23 +52,12 @@ def test_unsorted_clips_and_missing_classes_are_refused(labels: list[int]) -> No
         RealClips(torch.zeros(3, 1, 3, 1, 1), torch.tensor(labels), 3 if 2 in labels else 2)
 
 
-def test_segments_of_a_class_are_of_its_clips() -> None:
-    entries = clips([3, 2]).segments(2, 5, span=0.5, frames=2, generator=seeded())
-    assert entries.shape == (2, 5, 2, 3, 2, 2)
-    assert (entries[0, :, :, 0] == 0).all()
-    assert (entries[1, :, :, 0] == 1).all()
-
-
-def test_segments_of_a_set_take_its_classes_in_turn() -> None:
-    entries = clips([3, 2, 4]).segments(1, 7, span=0.5, frames=2, generator=seeded())
-    assert entries.shape == (1, 7, 2, 3, 2, 2)
-    assert entries[0, :, 0, 0, 0, 0].tolist() == [0, 1, 2, 0, 1, 2, 0]
-
-
 @given(st.floats(0.01, 1), st.integers(1, 4), st.integers(0, 1 << 30))
-def test_a_segment_is_a_stretch_of_one_clip_in_order(span: float, frames: int, seed: int) -> None:
-    entries = clips([3, 2]).segments(2, 4, span=span, frames=frames, generator=seeded(seed))
-    numbers, times = entries[:, :, :, 1, 0, 0], entries[:, :, :, 2, 0, 0]
-    assert (numbers == numbers[:, :, :1]).all()
-    assert (times.diff(dim=2) >= 0).all()
-    assert (times[:, :, -1] - times[:, :, 0] <= span * 8 + 1).all()
+def test_a_stretch_is_of_one_clip_in_order(span: float, frames: int, seed: int) -> None:
+    index = torch.tensor([0, 4, 2, 0])
+    stretches = clips([3, 2]).stretches(index, span=span, frames=frames, generator=seeded(seed))
+    assert stretches.shape == (4, frames, 3, 2, 2)
+    numbers, times = stretches[:, :, 1, 0, 0], stretches[:, :, 2, 0, 0]
+    assert (numbers == numbers[:, :1]).all()
+    assert (times.diff(dim=1) >= 0).all()
+    assert (times[:, -1] - times[:, 0] <= span * 8 + 1).all()
