@@ -207,6 +207,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"methods names one twice: {', '.join(self.methods)}")
         frames, idtd = self.prepare.clip.frames, self.distill.idtd
         if frames % idtd.segments:
             raise ValueError(

@@ -117,7 +117,7 @@ def test_real_videos(tmp_path: Path) -> None:
     assert "top-1 on 24 test videos of 4 classes" in said.stdout
     made = idtd_cli.load(tmp_path / "set")
     assert made.document.classes == ("bend", "jack", "wave1", "wave2")
-    # Three steps from real segments: the videos still look like these clips, and no two classes alike.
+    # Three steps from means of real segments: the videos still look like these clips, and no two classes alike.
     clips, _ = PreparedSet.open(tmp_path / "prepared").clips("train")
     assert made.videos_NT3HW.float().mean().item() == pytest.approx(clips.float().mean().item(), abs=20)
     videos = made.videos_NT3HW.float()

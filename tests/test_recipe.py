@@ -46,6 +46,10 @@ def _paths(section: dict[str, Any], prefix: str = "") -> list[str]:
     return found
 
 
+def test_a_method_named_twice_is_refused(path: Path) -> None:
+    assert "methods names one twice: idtd, idtd" in refused(path, "methods=[idtd, idtd]")
+
+
 def test_demo_is_shipped() -> None:
     assert "demo" in recipe.shipped()
 

@@ -1,9 +1,10 @@
 """Draws the demo clips: a textured shape whose motion is the class, and nothing but its motion.
 
-A shape's pose has four coordinates: x, y, size and angle. A class moves one of them, one way; the others rest. A
-coordinate at rest stands where a moving one would be found at a random moment. So the pose in a single frame follows
-the same law in every class, and one frame of a clip says nothing about its class. Everything else (outline, colours,
-textures, pace, a second shape at rest, camera jitter, noise) is drawn anew for each clip.
+A shape's pose has four coordinates: x, y, size and angle. A class moves one of them, one way or to and fro; the others
+rest. A coordinate at rest stands where a moving one would be found at a random moment. So the pose in a frame from a
+random moment follows the same law in every class, and such a frame says nothing about the class. (A frame that is known
+to be the first does: a shape that slides to the right begins on the left.) Everything else (outline, colours, textures,
+pace, a second shape at rest, camera jitter, noise) is drawn anew for each clip.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def _back(time_T: Floats) -> Floats:
 
 
 def _to_and_fro(time_T: Floats) -> Floats:
-    there_and_back_T: Floats = 1 - np.abs(2 * time_T - 1)
+    # In the middle of each frame's share of the time: else the way's start would be shown twice and its end once.
+    middle_T = (time_T * (len(time_T) - 1) + 0.5) / len(time_T)
+    there_and_back_T: Floats = 1 - np.abs(2 * middle_T - 1)
     return there_and_back_T
 
 
@@ -52,7 +55,7 @@ MOTIONS: dict[str, tuple[Coordinate, Course]] = {
 }
 
 #: From the start of a coordinate's way to its end. Places are in half frame widths (the frame spans -1 to 1), sizes are
-#: half a shape's length in the same unit, angles are in radians: a shape looks the same after half a turn.
+#: half a shape's length in the same unit, angles are in radians: an outline is the same after half a turn.
 _WAYS: dict[Coordinate, tuple[float, float]] = {
     "x": (-0.8, 0.8),
     "y": (-0.8, 0.8),

@@ -23,7 +23,8 @@ def cluster_means(x_SE: Tensor, clusters: int, generator: torch.Generator) -> Te
     centres = _spread_out(x_SE, clusters, generator)
     nearest_S = torch.full((points,), -1, device=x_SE.device)
     for _ in range(_ITERATIONS):
-        distance_SM = torch.cdist(x_SE, centres)
+        # By differences: by products, the distances of points that are nearly alike drown in rounding.
+        distance_SM = torch.cdist(x_SE, centres, compute_mode="donot_use_mm_for_euclid_dist")
         before, nearest_S = nearest_S, _none_empty(distance_SM)
         if torch.equal(before, nearest_S):
             break

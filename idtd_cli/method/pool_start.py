@@ -9,8 +9,9 @@ from idtd_cli.method.clustering import cluster_means
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.recipe import PoolConfig
 
-#: Pieces of a class that are clustered at most, so that time and memory are bounded.
+#: At most so many pieces of a class are clustered, and so many bytes of them, so that time and memory are bounded.
 _MOST = 512
+_MOST_BYTES = 1 << 30
 
 
 def pool_start(
@@ -32,12 +33,16 @@ def pool_start(
         frames: L, frames of a piece.
     """
     entries = config.entries_per_selector * selectors
-    pieces = entries
-    if config.start == "clusters":
-        pieces = max(entries, min(int(real.count_C.max()), _MOST))
+    height, width = real.videos_NF3HW.shape[-2:]
+    most = min(_MOST, _MOST_BYTES // (4 * frames * 3 * height * width))
+    # To cluster, every clip of the class once; more often only where there are more entries than clips.
+    pieces_C = [
+        max(entries, min(count, most)) if config.start == "clusters" else entries for count in real.count_C.tolist()
+    ]
+    drawn_CS = real.draw(max(pieces_C), generator)
     started = []
-    for index_S in real.draw(pieces, generator):  # class by class: all pieces at once may not fit
-        x_SL3HW = real.stretches(index_S, span, frames, generator)
+    for index_S, pieces in zip(drawn_CS, pieces_C, strict=True):  # class by class: all pieces at once may not fit
+        x_SL3HW = real.stretches(index_S[:pieces], span, frames, generator)
         if config.start == "clusters":
             means = cluster_means(x_SL3HW.flatten(1), entries, generator)
             x_SL3HW = means.view(entries, *x_SL3HW.shape[1:])

@@ -27,7 +27,7 @@ class Parametrisation(Protocol):
         """The videos (N, T, 3, H, W), normalised, in class order, differentiable."""
 
     def step_sizes(self) -> list[dict[str, object]]:
-        """Parameter groups with their SGD step sizes."""
+        """Parameter groups with their step sizes."""
 
     def state_dict(self) -> dict[str, Tensor]: ...
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> object: ...
@@ -37,7 +37,7 @@ class Synthesizer(nn.Module):
     """IDTD's parametrisation of N = C·I videos of K segments."""
 
     def __init__(self, config: IdtdConfig, classes: int, ipc: int, entries_GM3LHW: Tensor) -> None:
-        """Start from real segments, normalised: selectors near one-hot, fusor at identity."""
+        """Start from these entries, normalised: selectors near one-hot, fusor at identity."""
         super().__init__()
         self.config = config
         self.segments, self.diversity = config.segments, config.diversity

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from idtd_cli.demo.motions import MOTIONS, Pose, draw_clip, draw_pose
+from idtd_cli.demo.motions import MOTIONS, Course, Pose, draw_clip, draw_pose
 
 FRAMES = 32
 FIELDS = ("x_T", "y_T", "size_T", "angle_T")
@@ -44,12 +44,22 @@ def test_names_say_the_direction() -> None:
     assert np.all(np.diff(pose("grow", 0).size_T) > 0)
     assert np.all(np.diff(pose("turn_right", 0).angle_T) > 0)  # clockwise, with y down
     sway = pose("sway_sideways", 0).x_T
-    assert sway[0] == sway[-1] == sway.min()
+    assert sway[0] == pytest.approx(sway[-1], abs=1e-6) == sway.min()
+    assert sway.argmax() in (FRAMES // 2 - 1, FRAMES // 2)
+
+
+@pytest.mark.parametrize("course", {course for _, course in MOTIONS.values()})
+@pytest.mark.parametrize("frames", [2, 3, 8, 31])
+def test_every_course_spends_half_of_its_time_in_either_half(course: Course, frames: int) -> None:
+    way = course(np.linspace(0, 1, frames, dtype=np.float32))
+    assert np.mean(way) == pytest.approx(0.5, abs=0.5 / frames**2 + 1e-6)
+    assert way.min() >= 0
+    assert way.max() <= 1
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_single_frame_follows_the_same_law_in_every_class(field: str) -> None:
-    """Kolmogorov-Smirnov between each class and all: a frame's pose does not tell the class."""
+    """Kolmogorov-Smirnov between each class and all: the pose in a random frame does not tell the class."""
     count = 4000
     samples = {}
     for label, motion in enumerate(MOTIONS):

@@ -87,6 +87,13 @@ def test_a_run_lowers_the_matching_loss(make: Callable[[DistillConfig], Synthesi
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
+@pytest.mark.parametrize("make", [synthesizer, pixels])
+def test_the_common_part_counts_by_its_weight(make: Callable[[DistillConfig], Synthesizer | PixelVideos]) -> None:
+    first = [run(config(steps=1, common=weight), make)[0][0].matching.item() for weight in (0.0, 0.5, 1.0)]
+    assert 0 < first[0] < first[1] < first[2]
+    assert first[1] == pytest.approx((first[0] + first[2]) / 2, rel=1e-4)
+
+
 def test_diversity_counts_by_its_weight() -> None:
     loose, _ = run(config(steps=30, idtd__diversity=0.0))
     strict, _ = run(config(steps=30, idtd__diversity=100.0))

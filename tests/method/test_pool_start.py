@@ -44,11 +44,17 @@ def test_with_one_group_each_selector_starts_within_its_class(how: str) -> None:
 
 
 def test_clusters_cover_the_class() -> None:
-    """The mean over clips numbered 0..9 of two clusters: the low numbers and the high ones."""
+    """Clips are unlike in their numbers alone, 0..9: two clusters are the low numbers and the high ones."""
     entries = start(clips([10]), start="clusters")
-    numbers = sorted(entries[0, :, 0, 1, 0, 0].tolist())
-    assert numbers[0] < 4.5 < numbers[1]
-    assert any(number % 1 for number in numbers) or sum(numbers) == 9
+    low, high = sorted(entries[0, :, 0, 1, 0, 0].tolist())
+    cut = round(2 * low + 1)  # the mean of 0..cut-1 is (cut - 1) / 2
+    assert 3 <= cut <= 7
+    assert (low, high) == pytest.approx(((cut - 1) / 2, (cut + 9) / 2), abs=1e-4)
+
+
+def test_every_clip_counts_once_in_a_class_smaller_than_others() -> None:
+    entries = start(clips([3, 5]), selectors=1, start="clusters")
+    assert entries[:, 0, 0, 1, 0, 0].tolist() == pytest.approx([1, 5], abs=1e-4)
 
 
 def test_random_entries_are_clips_as_they_are() -> None:
