@@ -3,8 +3,8 @@
     python benchmarks/single_frames.py PREPARED [--recipe demo] [--students 3] [--steps 600] [--set a.b=c ...]
 
 Every stored frame of a training clip is one still clip with its class, and every stored frame of a test clip one
-question; then the same with the first frames alone. Students and their training are the recipe's,
-with `--steps` updates.
+question; then the same with the first frames alone. Students and their training are the recipe's, with `--steps`
+updates.
 """
 
 from __future__ import annotations

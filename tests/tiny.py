@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from numpy.typing import NDArray
+from torch import Tensor
 
-from idtd_cli.prepared import Writer
+from idtd_cli.prepared import PreparedSet, Writer
 from idtd_cli.recipe import Recipe
 from idtd_cli.runlog import Quiet
 
@@ -132,6 +134,19 @@ def evaluate(sets: Sequence[Path], prepared: Path, out: Path, content: Recipe | 
     given: dict[str, Any] = {"device": "cpu", "progress": Quiet()} | options
     evaluate.run(sets, prepared, out, content or recipe(), **given)
     return out
+
+
+def splits_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The splits whose clips are read from here on, in order; the list grows as they are."""
+    opened: list[str] = []
+    clips = PreparedSet.clips
+
+    def recorded(self: PreparedSet, split: str) -> tuple[Tensor, Tensor]:
+        opened.append(split)
+        return clips(self, split)
+
+    monkeypatch.setattr(PreparedSet, "clips", recorded)
+    return opened
 
 
 class Heard:

@@ -274,14 +274,7 @@ def test_a_last_step_that_goes_astray_gives_no_videos(
 
 def test_only_training_clips_are_opened(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing before the evaluation may look at the test split, nor choose by the validation split."""
-    opened = []
-    clips = PreparedSet.clips
-
-    def recorded(self: PreparedSet, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        opened.append(split)
-        return clips(self, split)
-
-    monkeypatch.setattr(PreparedSet, "clips", recorded)
+    opened = tiny.splits_opened(monkeypatch)
     tiny.export(distil(prepared, tmp_path / "run"), tmp_path / "set")
     assert opened == ["train"]
 

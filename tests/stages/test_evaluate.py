@@ -207,14 +207,7 @@ def test_only_the_split_that_is_scored_is_opened(
     opened: list[str],
     videos: int,
 ) -> None:
-    seen = []
-    clips = PreparedSet.clips
-
-    def recorded(self: PreparedSet, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-        seen.append(split)
-        return clips(self, split)
-
-    monkeypatch.setattr(PreparedSet, "clips", recorded)
+    seen = tiny.splits_opened(monkeypatch)
     report = read(tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__split=split)))
     assert seen == opened
     assert (report.scored_split, report.scored_videos) == (split, videos)
