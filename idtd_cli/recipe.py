@@ -58,6 +58,7 @@ class SplitConfig(Section):
 
     validation: Share = Field(0.15, description="share of each class's training clips held out for validation")
     test: Share = Field(0.25, description="share of each class for test, where the source does not say")
+    fold: int = Field(1, ge=1, description="which of a source's official splits (ucf101 and hmdb51 have 1 to 3)")
     seed: int = Field(0, ge=0, description="the same seed and source give the same split")
 
 
@@ -65,7 +66,10 @@ class DecodeConfig(Section):
     """How videos are decoded: each in a worker process with limits, so that a bad file costs itself alone."""
 
     decoder: Literal["pyav", "decord"] = Field("pyav", description="both read in order; decord has no arm64 wheel")
-    workers: int = Field(0, ge=0, description="processes; 0 takes one a core")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="local: processes on this machine; ray: a Ray cluster (extra `ray`); `--engine` sets it"
+    )
+    workers: int = Field(0, ge=0, description="processes; 0 takes one a core; `--workers` sets it")
     seconds: float = Field(60, gt=0, description="time limit for one file")
     memory_mb: int = Field(2048, ge=256, description="memory limit of a worker, MiB")
 
@@ -76,6 +80,7 @@ class PrepareConfig(Section):
     clip: ClipConfig = ClipConfig()
     split: SplitConfig = SplitConfig()
     decode: DecodeConfig = DecodeConfig()
+    limit: int = Field(0, ge=0, description="videos of each class and split, for a trial; 0: all; `--limit` sets it")
 
 
 class StudentConfig(Section):

@@ -10,18 +10,24 @@ from pathlib import Path
 
 from idtd_cli.errors import InputError
 from idtd_cli.sources.source import SPLITS, Source, Video, checked, relative_id
+from idtd_cli.video.medium import File
+
+NAME = "csv"
+EXPECTS = """A CSV file with the columns path,label and optionally split,group.
+Paths are relative to its folder; split is train, val or test; videos of one group stay in one split."""
 
 
 def fits(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() == ".csv"
 
 
-def read(path: Path) -> Source:
+def read(place: str, fold: int) -> Source:
     """List the videos of a CSV file. Classes are its labels, sorted; by value if all are whole numbers.
 
     Raises:
         InputError: the file or a row does not say which video and which class.
     """
+    path = Path(place)
     rows = _rows(path)
     labels = {row["label"] for row in rows}
     numbers = all(label.isdecimal() for label in labels)
@@ -37,8 +43,8 @@ def read(path: Path) -> Source:
         if split is not None and split not in SPLITS:
             raise InputError(f"{where} has the split {split!r}.", f"Use one of {', '.join(SPLITS)}, or leave it empty.")
         video_id = relative_id(row["path"], where)
-        videos.append(Video(video_id, root / video_id, index[row["label"]], split, row.get("group") or None))
-    return checked(path.name, "csv", classes, videos, root)
+        videos.append(Video(video_id, File(root / video_id), index[row["label"]], split, row.get("group") or None))
+    return checked(path.name, NAME, classes, videos, root)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -14,6 +14,11 @@ from pathlib import Path, PurePosixPath
 
 from idtd_cli.errors import InputError
 from idtd_cli.sources.source import SPLITS, Source, Video, checked, relative_id
+from idtd_cli.video.medium import File
+
+NAME = "folder"
+EXPECTS = """A folder of class folders: CLASS/VIDEO.mp4 (or another container).
+Optional beside them: train.txt, test.txt, val.txt (lines `path[ class index]`) and classes.txt."""
 
 #: Files in class folders with these extensions are videos; others are left alone.
 EXTENSIONS = frozenset(
@@ -26,12 +31,13 @@ def fits(path: Path) -> bool:
     return path.is_dir()
 
 
-def read(root: Path) -> Source:
+def read(place: str, fold: int) -> Source:
     """List the videos of a folder.
 
     Raises:
         InputError: the folder or its lists do not say which videos there are and of which class.
     """
+    root = Path(place)
     lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
     if lists:
         for split in ("train", "test"):
@@ -47,14 +53,14 @@ def read(root: Path) -> Source:
     videos = [
         Video(
             id=video_id,
-            path=root / video_id,
+            medium=File(root / video_id),
             label=names.index(_class(video_id, index, numbered, where)),
             split=split,
             group=None,
         )
         for video_id, index, split, where in entries
     ]
-    return checked(root.resolve().name, "folder", tuple(names), videos, root)
+    return checked(root.resolve().name, NAME, tuple(names), videos, root)
 
 
 #: id, class index if the line gives one, split, and where this was said.

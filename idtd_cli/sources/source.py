@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from idtd_cli import storage
 from idtd_cli.errors import InputError
+from idtd_cli.video.medium import Address, File, Medium, Member, Stills
 
 SPLITS = ("train", "val", "test")
 
@@ -19,10 +20,12 @@ class Video:
     """One labelled video of a source."""
 
     id: str  #: its path relative to the source's folder, with `/`; unique
-    path: Path
+    medium: Medium  #: where its bytes are
     label: int  #: index in the source's classes
     split: str | None  #: train, val, test; None where the source does not say
     group: str | None  #: videos of one group (a person, a recording) stay in one split
+    start: float | None = None  #: seconds; the video is the part from `start` to `end` of an untrimmed one
+    end: float | None = None
 
 
 @dataclass(frozen=True)
@@ -30,28 +33,47 @@ class Source:
     """All videos of a source, sorted by id."""
 
     name: str  #: of its folder or file, without the path
-    kind: str  #: folder or csv
+    kind: str  #: key in the registry of sources
     classes: tuple[str, ...]
     videos: tuple[Video, ...]
+    missing: tuple[str, ...] = ()  #: ids of videos that its lists name and that are not there, where that is no error
 
     def digest(self) -> str:
-        """sha256 over every video's id, size in bytes, class, split and group, and the order of the classes."""
-        rows = [[v.id, v.path.stat().st_size, v.label, v.split, v.group] for v in self.videos]
-        return storage.sha256_bytes(json.dumps([self.classes, rows]).encode())
+        """sha256 over every video's id, size in bytes, class, split, group and part, and the order of the classes."""
+        rows = [[v.id, v.medium.size(), v.label, v.split, v.group, v.start, v.end] for v in self.videos]
+        return storage.sha256_bytes(json.dumps([self.classes, rows, self.missing]).encode())
 
 
-def checked(name: str, kind: str, classes: tuple[str, ...], videos: Iterable[Video], root: Path) -> Source:
+def checked(
+    name: str,
+    kind: str,
+    classes: tuple[str, ...],
+    videos: Iterable[Video],
+    root: Path,
+    *,
+    inside: Path | None = None,
+    missing: Iterable[str] = (),
+) -> Source:
     """A source, once it holds together.
+
+    Args:
+        name: of its folder or file.
+        kind: key in the registry of sources.
+        classes: names, in the order of the labels.
+        videos: in any order.
+        root: names the source in messages.
+        inside: the folder that no video may lie outside of; `root` by default.
+        missing: ids of videos that are listed and not there, where that is no error.
 
     Raises:
         InputError: a video lies outside of `root`, is missing, or is listed twice; a split or class is incomplete.
     """
     videos = sorted(videos, key=lambda video: video.id)
     _present(videos, root)
-    _inside(videos, root)
+    _inside(videos, inside or root)
     _listed_once(videos, root)
     _whole(videos, classes, root)
-    return Source(name=name, kind=kind, classes=classes, videos=tuple(videos))
+    return Source(name=name, kind=kind, classes=classes, videos=tuple(videos), missing=tuple(sorted(missing)))
 
 
 def relative_id(text: str, where: str) -> str:
@@ -72,13 +94,22 @@ def relative_id(text: str, where: str) -> str:
 
 def _inside(videos: list[Video], root: Path) -> None:
     top = root.resolve()
-    for video in videos:
-        if not video.path.resolve().is_relative_to(top):
-            raise InputError(f"{video.path} is a link that leads out of {root}.", "Put the videos into the folder.")
+    for path in {path for video in videos if (path := _path(video.medium)) is not None}:
+        if not path.resolve().is_relative_to(top):
+            raise InputError(f"{path} is a link that leads out of {root}.", "Put the videos into the folder.")
+
+
+def _path(medium: Medium) -> Path | None:
+    """The file or folder on this machine that a medium needs."""
+    match medium:
+        case File(path) | Member(path, _, _) | Stills(path):
+            return path
+        case Address():
+            return None
 
 
 def _present(videos: list[Video], root: Path) -> None:
-    missing = [video.id for video in videos if not video.path.is_file()]
+    missing = [video.id for video in videos if not video.medium.exists()]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(videos)} listed videos are missing in {root}; the first is {missing[0]}.",
@@ -87,9 +118,10 @@ def _present(videos: list[Video], root: Path) -> None:
 
 
 def _listed_once(videos: list[Video], root: Path) -> None:
-    seen: dict[Path, Video] = {}
+    seen: dict[object, Video] = {}
     for video in videos:
-        other = seen.setdefault(video.path.resolve(), video)
+        medium = File(video.medium.path.resolve()) if isinstance(video.medium, File) else video.medium
+        other = seen.setdefault((medium, video.start, video.end), video)
         if other is video:
             continue
         if other.split != video.split:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from idtd_cli.runlog import Progress
 
 
-def run(source: Path, out: Path, recipe: Recipe, progress: Progress) -> PreparedDocument:
+def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> PreparedDocument:
     """Decode every video of a source into a stored clip, split them, and write a prepared set to `out`.
 
     A video that gives no clip is listed in rejects.csv with its reason, and the rest goes on. A set that is already
@@ -31,7 +31,7 @@ def run(source: Path, out: Path, recipe: Recipe, progress: Progress) -> Prepared
         IdtdError: a class lost all its clips of a split, or the disk is full; nothing is left behind.
     """
     config = recipe.prepare
-    listed = registry.find(source)
+    listed = registry.find(source, config.split.fold)
     if len(listed.classes) < 2:
         raise InputError(f"{source} has one class, {listed.classes[0]}: there is nothing to tell apart.")
     # How fast and within what limits the videos are decoded is no part of what comes out.
@@ -72,12 +72,13 @@ def _already(out: Path, parents: dict[str, str], progress: Progress) -> Prepared
 
 
 def _decode(video: Video, clip: ClipConfig, decoder: str) -> decode.Clip:
-    return decode.decode(video.path, clip, decoder=decoder, video_id=video.id)
+    return decode.decode(video.medium, clip, decoder=decoder, video_id=video.id, start=video.start, end=video.end)
 
 
 def _decode_all(source: Source, config: PrepareConfig, writer: Writer, progress: Progress) -> None:
     videos = sorted(source.videos, key=lambda video: (SPLITS.index(str(video.split)), video.label, video.id))
     rejected: list[tuple[Video, str]] = []
+    progress.note(f"{source.name}, read as {source.kind}: {len(videos)} videos of {len(source.classes)} classes.")
     results = workers.run(
         partial(_decode, clip=config.clip, decoder=config.decode.decoder),
         videos,

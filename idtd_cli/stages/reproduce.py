@@ -15,7 +15,7 @@ from idtd_cli.students import registry
 _PARTS = ("data", "prepared", "runs", "sets", "report")
 
 
-def run(recipe: Recipe, out: Path, source: Path | None, device: str, progress: Progress) -> ReportDocument:
+def run(recipe: Recipe, out: Path, source: str | Path | None, device: str, progress: Progress) -> ReportDocument:
     """Prepare, distil, export and evaluate under one folder; a stage whose output is complete and unchanged is skipped.
 
     Args:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.video import sample
+from idtd_cli.video.medium import File, Medium
 
 if TYPE_CHECKING:
     from idtd_cli.recipe import ClipConfig
@@ -67,14 +68,24 @@ class Clip:
     height: int
 
 
-def decode(path: Path, clip: ClipConfig, *, decoder: str = "pyav", video_id: str = "") -> Clip:
+def decode(
+    medium: Medium,
+    clip: ClipConfig,
+    *,
+    decoder: str = "pyav",
+    video_id: str = "",
+    start: float | None = None,
+    end: float | None = None,
+) -> Clip:
     """Decode a video into a stored clip.
 
     Args:
-        path: a video file.
+        medium: where the video's bytes are.
         clip: which frames to store and at what size; pixels are taken as square.
         decoder: a key of `DECODERS`.
         video_id: decides the start of `sampling: strided`.
+        start: seconds; what is before it is no part of the video.
+        end: seconds; what is from it on is no part of the video.
 
     Returns:
         the clip, (F, 3, H, W) uint8 RGB, with the facts of its video.
@@ -83,6 +94,9 @@ def decode(path: Path, clip: ClipConfig, *, decoder: str = "pyav", video_id: str
         DecodeError: the file gives no clip; it carries the reason.
         MemoryError: a frame does not fit into memory.
     """
+    if not isinstance(medium, File) or start is not None or end is not None:
+        raise NotImplementedError
+    path = medium.path
     _check_file(path)
     declared, fps = _declared(path)
     guess = max(1, declared)

@@ -7,6 +7,7 @@ import pytest
 from idtd_cli.errors import InputError
 from idtd_cli.sources.registry import find
 from idtd_cli.sources.source import Source
+from idtd_cli.video.medium import File
 from tests.video.making import shared_data
 
 
@@ -40,7 +41,7 @@ def test_a_folder_of_class_folders(root: Path) -> None:
     source = find(root)
     assert (source.name, source.kind, source.classes) == ("set", "folder", ("jump", "run"))
     assert listing(source) == [("jump/1.webm", "jump", None), ("run/a b.AVI", "run", None), ("run/b.mp4", "run", None)]
-    assert source.videos[1].path == root / "run/a b.AVI"
+    assert source.videos[1].medium == File(root / "run/a b.AVI")
 
 
 def test_lists_name_the_videos_of_each_split(root: Path) -> None:

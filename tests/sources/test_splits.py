@@ -12,11 +12,12 @@ from idtd_cli.errors import InputError
 from idtd_cli.recipe import SplitConfig
 from idtd_cli.sources.source import Source, Video
 from idtd_cli.sources.splits import assign
+from idtd_cli.video.medium import File
 
 
 def source(labels: list[int], splits: list[str | None], groups: list[str | None]) -> Source:
     rows = enumerate(zip(labels, splits, groups, strict=True))
-    videos = tuple(Video(f"{i:03d}", Path(f"{i:03d}"), *row) for i, row in rows)
+    videos = tuple(Video(f"{i:03d}", File(Path(f"{i:03d}")), *row) for i, row in rows)
     return Source("s", "folder", tuple(f"c{i}" for i in range(max(labels) + 1)), videos)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from idtd_cli.errors import IdtdError
 from idtd_cli.recipe import ClipConfig
 from idtd_cli.video import decode, encode, workers
+from idtd_cli.video.medium import File
 from tests.video.making import differences, every_frame, ffmpeg, make, reference, shared_data
 
 needs_decord = pytest.mark.skipif(importlib.util.find_spec("decord") is None, reason="decord is not installed")
@@ -42,7 +43,7 @@ FORMS = {
 def test_every_frame_is_the_one_that_ffmpeg_decodes(tmp_path: Path, name: str) -> None:
     path = make(tmp_path / name, FORMS[name])
     expected = reference(path, 32, 32)
-    clip = decode.decode(path, every_frame(len(expected)))
+    clip = decode.decode(File(path), every_frame(len(expected)))
     assert clip.frames == len(expected)
     assert clip.clip_F3HW.flags.c_contiguous
     # Where colour is sited within a pixel is read differently; a frame off by one differs far more.
@@ -56,10 +57,10 @@ def test_decord_read_in_order_gives_the_same_frames(tmp_path: Path, name: str) -
     path = make(tmp_path / name, FORMS[name])
     if name == "stream.ts":  # most of the frames that it gives are others
         with pytest.raises(decode.DecodeError, match="transport stream, which decord reads wrongly"):
-            decode.decode(path, every_frame(40), decoder="decord")
+            decode.decode(File(path), every_frame(40), decoder="decord")
         return
-    ours = decode.decode(path, every_frame(40))
-    theirs = decode.decode(path, every_frame(40), decoder="decord")
+    ours = decode.decode(File(path), every_frame(40))
+    theirs = decode.decode(File(path), every_frame(40), decoder="decord")
     assert ours.frames == theirs.frames
     assert differences(ours.clip_F3HW, theirs.clip_F3HW).max() < 4
 
@@ -73,7 +74,7 @@ def test_decord_returns_wrong_frames_when_it_seeks(tmp_path: Path) -> None:
     expected = reference(path, 48, 64).transpose(0, 2, 3, 1)
     picks = [(2 * part + 1) * 100 // 32 for part in range(16)]
     seeking = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1).get_batch(picks).asnumpy()
-    in_order = decode.decode(path, every_frame(100), decoder="decord").clip_F3HW
+    in_order = decode.decode(File(path), every_frame(100), decoder="decord").clip_F3HW
     assert differences(seeking, expected[picks]).max() > 6
     assert differences(in_order, reference(path, 32, 32)).max() < 4
 
@@ -84,7 +85,7 @@ def test_rotation_is_applied(tmp_path: Path, decoder: str, angle: int) -> None:
     plain = make(tmp_path / "plain.mp4")
     path = tmp_path / "phone.mp4"
     ffmpeg("-display_rotation", str(angle), "-i", str(plain), "-c", "copy", str(path))
-    clip = decode.decode(path, every_frame(40), decoder=decoder)
+    clip = decode.decode(File(path), every_frame(40), decoder=decoder)
     assert (clip.width, clip.height) == ((64, 48) if angle == 180 else (48, 64))
     assert differences(clip.clip_F3HW, reference(path, 32, 32)).max() < 4
 
@@ -93,7 +94,7 @@ def test_rotation_is_applied(tmp_path: Path, decoder: str, angle: int) -> None:
 @pytest.mark.parametrize("size", ["63x47", "65x33", "16x16", "200x20"])
 def test_odd_sizes(tmp_path: Path, decoder: str, size: str) -> None:
     path = make(tmp_path / "odd.mp4", "-c:v libx264 -pix_fmt yuv444p", size=size, frames=10)
-    clip = decode.decode(path, every_frame(10, height=20, width=12), decoder=decoder)
+    clip = decode.decode(File(path), every_frame(10, height=20, width=12), decoder=decoder)
     assert clip.clip_F3HW.shape == (10, 3, 20, 12)
     assert f"{clip.width}x{clip.height}" == size
     assert differences(clip.clip_F3HW, reference(path, 20, 12)).max() < 4
@@ -103,8 +104,8 @@ def test_crop_keeps_the_ratio_and_takes_the_centre(tmp_path: Path) -> None:
     frames = np.zeros((8, 40, 120, 3), np.uint8)
     frames[:, :, 40:80] = 255  # white centre third
     encode.write_lossless(tmp_path / "wide.mp4", frames, 25)
-    crop = decode.decode(tmp_path / "wide.mp4", every_frame(8, size=20, resize="crop")).clip_F3HW
-    stretch = decode.decode(tmp_path / "wide.mp4", every_frame(8, size=20)).clip_F3HW
+    crop = decode.decode(File(tmp_path / "wide.mp4"), every_frame(8, size=20, resize="crop")).clip_F3HW
+    stretch = decode.decode(File(tmp_path / "wide.mp4"), every_frame(8, size=20)).clip_F3HW
     assert (crop == 255).all()
     assert 0.28 < (stretch > 127).mean() < 0.4
 
@@ -114,7 +115,7 @@ def test_a_frame_size_that_changes_is_fitted(tmp_path: Path) -> None:
         make(tmp_path / f"{name}.ts", "-c:v mpeg2video -q:v 2", size=size, frames=10)
     both = tmp_path / "both.ts"
     both.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
-    clip = decode.decode(both, every_frame(20))
+    clip = decode.decode(File(both), every_frame(20))
     assert clip.frames >= 18  # the join itself may cost a frame
     assert clip.clip_F3HW.shape == (20, 3, 32, 32)
 
@@ -122,8 +123,8 @@ def test_a_frame_size_that_changes_is_fitted(tmp_path: Path) -> None:
 def test_too_oblong_to_crop_is_refused(tmp_path: Path) -> None:
     path = make(tmp_path / "strip.mp4", size="800x16", frames=8)
     with pytest.raises(decode.DecodeError, match="too oblong"):
-        decode.decode(path, every_frame(8, resize="crop"))
-    assert decode.decode(path, every_frame(8)).frames == 8
+        decode.decode(File(path), every_frame(8, resize="crop"))
+    assert decode.decode(File(path), every_frame(8)).frames == 8
 
 
 def test_a_wrong_declared_count_is_planned_again(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_a_wrong_declared_count_is_planned_again(tmp_path: Path) -> None:
     expected = reference(path, 32, 32)
     with av.open(str(path)) as container:
         declared = container.streams.video[0].frames
-    clip = decode.decode(path, every_frame(8))
+    clip = decode.decode(File(path), every_frame(8))
     assert declared == 40
     assert clip.frames == len(expected) < 30
     picks = [(2 * part + 1) * clip.frames // 16 for part in range(8)]
@@ -146,19 +147,19 @@ def test_a_truncated_mp4_becomes_shorter(tmp_path: Path) -> None:
     path = make(tmp_path / "cut.mp4", "-c:v libx264 -pix_fmt yuv420p -movflags +faststart -g 5")
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * 0.8)])
-    assert 8 <= decode.decode(path, every_frame(16)).frames < 40
+    assert 8 <= decode.decode(File(path), every_frame(16)).frames < 40
 
 
 def test_facts(tmp_path: Path) -> None:
     path = make(tmp_path / "v.mp4")
-    clip = decode.decode(path, every_frame(8))
+    clip = decode.decode(File(path), every_frame(8))
     assert (clip.frames, clip.fps, clip.width, clip.height, clip.first, clip.last) == (40, 25.0, 64, 48, 2, 37)
 
 
 def test_decoding_twice_gives_the_same_pixels(tmp_path: Path) -> None:
     path = make(tmp_path / "v.mp4")
     settings = every_frame(8, sampling="strided", stride=2)
-    one, two = (decode.decode(path, settings, video_id="v") for _ in range(2))
+    one, two = (decode.decode(File(path), settings, video_id="v") for _ in range(2))
     assert (one.clip_F3HW == two.clip_F3HW).all()
 
 
@@ -209,7 +210,7 @@ def _concat_list(path: Path) -> None:
 def test_bad_files_give_a_reason(tmp_path: Path, decoder: str, name: str, write: object, reason: str) -> None:
     write(tmp_path / name)  # type: ignore[operator]
     with pytest.raises(decode.DecodeError, match=reason) as raised:
-        decode.decode(tmp_path / name, every_frame(8, min_frames=8), decoder=decoder)
+        decode.decode(File(tmp_path / name), every_frame(8, min_frames=8), decoder=decoder)
     assert "\n" not in raised.value.reason
     assert str(tmp_path) not in raised.value.reason
 
@@ -223,10 +224,10 @@ def test_a_glitch_is_lived_with_and_heavy_damage_is_not(tmp_path: Path) -> None:
     for i in range(20, 80):
         heavy[frame * i : frame * i + frame // 2] = b"\0" * (frame // 2)
     path.write_bytes(light)
-    assert decode.decode(path, every_frame(16)).frames >= 95
+    assert decode.decode(File(path), every_frame(16)).frames >= 95
     path.write_bytes(heavy)
     with pytest.raises(decode.DecodeError, match="is damaged"):
-        decode.decode(path, every_frame(16))
+        decode.decode(File(path), every_frame(16))
 
 
 @decoders
@@ -242,7 +243,7 @@ def test_mutated_files_give_a_clip_or_a_reason(tmp_path: Path, decoder: str) -> 
             paths.append(tmp_path / f"{i} {name}")
             paths[-1].write_bytes(mutant.tobytes())
     job = partial(decode.decode, clip=every_frame(8, min_frames=8), decoder=decoder)
-    results = list(workers.run(job, paths, workers=2, seconds=20, memory_mb=1024))
+    results = list(workers.run(job, map(File, paths), workers=2, seconds=20, memory_mb=1024))
     assert len(results) == 60
     for result in results:
         if isinstance(result, workers.Rejected):
@@ -271,7 +272,7 @@ def test_real_files_in_many_codecs() -> None:
     for path in paths:
         if path.stat().st_size > 700_000:
             continue
-        clip = decode.decode(path, ClipConfig(resize="stretch", stored_frames=16, height=64, width=64))
+        clip = decode.decode(File(path), ClipConfig(resize="stretch", stored_frames=16, height=64, width=64))
         expected = reference(path, 64, 64)
         picks = [(2 * part + 1) * clip.frames // 32 for part in range(16)]
         assert clip.frames == len(expected), path.name

@@ -10,11 +10,11 @@ from idtd_cli.cli import options, output
 
 def prepare(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder CLASS/VIDEO, with optional train.txt and test.txt (lines `path[ class index]`), or a CSV "
-            "with the columns path,label[,split].",
+            help="KIND:PLACE, as in ucf101:/data/UCF-101, or a path whose kind is guessed: a folder CLASS/VIDEO, a CSV "
+            "with the columns path,label[,split], … `idtd sources` lists the kinds.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],

@@ -12,7 +12,7 @@ def reproduce(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file or the name of a shipped recipe.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for everything; run again to go on.")],
     source: Annotated[
-        Path | None, typer.Option(metavar="SOURCE", help="Videos, as `idtd prepare` takes them. Default: the demo set.")
+        str | None, typer.Option(metavar="SOURCE", help="Videos, as `idtd prepare` takes them. Default: the demo set.")
     ] = None,
     set_: options.SetOption = None,
     device: options.DeviceOption = options.Device.auto,
