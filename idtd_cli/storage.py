@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from idtd_cli.errors import InputError
@@ -73,23 +74,119 @@ def new_folder(out: Path) -> Iterator[Path]:
     """Build a folder beside its final place and move it there when the block ends well; else remove every trace.
 
     Raises:
-        InputError: `out` already holds something, is the folder that the process is in, or lies where none can be made.
+        InputError: `out` already holds something, is the folder that the process is in, lies where none can be made, or
+            is being made by another process.
     """
+    with _staging(out) as staging:
+        # What a killed run left behind: it was never complete and nothing refers to it.
+        _empty(staging)
+        try:
+            yield staging
+            _move(staging, out)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def resumable_folder(out: Path) -> Iterator[Unfinished]:
+    """Like `new_folder`, but what is there when the block fails, or the process is killed, is there again next time.
+
+    Raises:
+        InputError: as `new_folder` does.
+    """
+    with _staging(out) as staging:
+        unfinished = Unfinished(staging / "folder", staging / "journal.jsonl")
+        if not unfinished.journal.is_file():
+            unfinished.discard()
+        try:
+            yield unfinished
+            _move(unfinished.folder, out)
+        except BaseException:
+            if not unfinished.journal.is_file():  # nothing was done that is worth keeping
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
+        # The journal goes last: killed before this line, the next run finds `out` complete and calls `forget`.
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A folder in the making that outlives its process, and a journal of what was done that is no part of it."""
+
+    folder: Path
+    journal: Path
+
+    def discard(self) -> None:
+        """Begin anew."""
+        _empty(self.folder.parent)
+        self.folder.mkdir()
+
+
+def forget(out: Path) -> None:
+    """Remove what a process that was killed in its last moment left beside the finished folder `out`."""
+    staging = _staging_path(out.resolve())
+    if staging.is_dir():
+        with _alone(staging, out):
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _staging(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that this process alone works in."""
     if not is_empty(out):
         raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
     given, out = out, out.resolve()  # `.` and `a/..` have no name of their own
     if out == Path.cwd():  # moving another folder there would leave the caller's shell in one that is gone
         raise InputError(f"{given} is the folder that you are in.", "Name a new folder in it.")
     make_folder(out.parent)
-    staging = out.parent / f".{out.name}.partial"
-    # What a killed run left behind: it was never complete and nothing refers to it.
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    try:
+    staging = _staging_path(out)
+    staging.mkdir(exist_ok=True)
+    with _alone(staging, given):
         yield staging
-        if out.exists():
-            out.rmdir()
-        os.replace(staging, out)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+
+
+def _staging_path(out: Path) -> Path:
+    return out.parent / f".{out.name}.partial"
+
+
+@contextmanager
+def _alone(folder: Path, out: Path) -> Iterator[None]:
+    """Keep other processes out of a folder. The lock ends with its process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows cannot lock a folder
+        yield
+        return
+    busy = InputError(f"{out} is being made by another process.", "Wait for it to end, or name another folder.")
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError as error:  # the other one just finished
+        raise busy from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise busy from error
+        except OSError:
+            pass  # a file system without locks
+        if not folder.is_dir():
+            raise busy
+        yield
+    finally:
+        os.close(handle)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _move(staging: Path, out: Path) -> None:
+    out = out.resolve()
+    if out.exists():
+        out.rmdir()
+    os.replace(staging, out)

@@ -58,7 +58,7 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
         evaluate__fit="{steps: 3, batch: 8}",
     )
     said = idtd("prepare", "data", "prepared", "--recipe", "demo", *small, cwd=tmp_path)
-    assert said.stdout == "prepared: 3 classes, 12 train, 3 val, 6 test; 0 rejected.\n"
+    assert said.stdout == "prepared: 3 classes, 12 train, 3 val, 6 test; 0 rejected, 0 missing.\n"
 
     # The recipe that the set was prepared with goes on with it.
     said = idtd("distill", "prepared", "runs/idtd", "--set", "distill.ipc=2", "--seed", 3, cwd=tmp_path)
@@ -110,7 +110,7 @@ def test_real_videos(tmp_path: Path) -> None:
     )
     said = idtd("prepare", source, "prepared", "--recipe", "demo", *settings, cwd=tmp_path)
     assert "4 classes" in said.stdout
-    assert said.stdout.endswith(" 24 test; 0 rejected.\n")
+    assert said.stdout.endswith(" 24 test; 0 rejected, 0 missing.\n")
     idtd("distill", "prepared", "run", cwd=tmp_path)
     idtd("export", "run", "set", cwd=tmp_path)
     said = idtd("evaluate", "set", "--on", "prepared", "--out", "report", cwd=tmp_path)

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from idtd_cli import prepared
+from idtd_cli import prepared, storage
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import PreparedDocument, PreparedSet, Writer
 from idtd_cli.recipe import ClipConfig, SplitConfig
+from tests import tiny
+from tests.tiny import contents
 
 CLIP = ClipConfig(frames=2, stored_frames=4, height=6, width=8)
 CLIP_BYTES = 4 * 3 * 6 * 8
@@ -25,24 +32,15 @@ def draw(number: int) -> NDArray[np.uint8]:
 
 
 def write(folder: Path, shard_bytes: int = prepared.SHARD_BYTES) -> PreparedDocument:
-    writer = Writer(folder, CLIP, shard_bytes)
-    number = 0
-    for (split, label), n in COUNTS.items():
-        for i in range(n):
-            name = f"{split}/c{label}, {i}\n.mp4"
-            writer.add(draw(number), id=name, label=label, split=split, group=None, frames=9, first=1, last=7)
-            number += 1
-    writer.reject("b.mp4", "is empty")
-    writer.reject("a.mp4", "holds no video")
-    return writer.finish(
-        source="set",
-        source_kind="folder",
-        classes=("run", "jump"),
-        split=SplitConfig(),
-        decoder="pyav",
-        decoder_version="1",
-        recipe_yaml="name: x\n",
-        parents={"source": "s", "prepare": "p"},
+    numbers = count()
+    clips = (
+        (f"{split}/c{label}, {i}\n.mp4", label, split, draw(next(numbers)))
+        for (split, label), n in COUNTS.items()
+        for i in range(n)
+    )
+    rejected = [("b.mp4", "is empty"), ("a.mp4", "holds no video")]
+    return tiny.write_clips(
+        folder, CLIP, ("run", "jump"), clips, rejected=rejected, missing=["c.mp4"], shard_bytes=shard_bytes
     )
 
 
@@ -59,8 +57,12 @@ def test_what_is_written_is_read(tmp_path: Path, shard_bytes: int) -> None:
         "test": {"run": 2, "jump": 1},
     }
     assert document.bytes == 9 * CLIP_BYTES
-    assert document.rejected == 2
-    assert (tmp_path / "p" / "rejects.csv").read_text() == "path,reason\na.mp4,holds no video\nb.mp4,is empty\n"
+    assert (document.rejected, document.missing) == (2, 1)
+    assert document.seconds == prepared.Spread(least=0.36, median=0.36, most=0.36, total=3.24)
+    assert document.decoders == {"pyav": prepared.Decoder(version="1", clips=9)}
+    assert (tmp_path / "p" / "rejects.csv").read_text() == (
+        "path,reason\na.mp4,holds no video\nb.mp4,is empty\nc.mp4,is listed and not there\n"
+    )
     start = 0
     for split, labels in (("train", [0, 0, 0, 1, 1]), ("val", [0]), ("test", [0, 0, 1])):
         clips, found_labels = found.clips(split)
@@ -107,15 +109,16 @@ def test_shards_are_ordinary_safetensors(tmp_path: Path) -> None:
 
 
 def test_clips_must_come_in_order_and_in_shape(tmp_path: Path) -> None:
-    writer = Writer(tmp_path / "p", CLIP)
-    facts = {"group": None, "frames": 9, "first": 0, "last": 8}
-    writer.add(draw(0), id="b", label=1, split="train", **facts)  # type: ignore[arg-type]
-    for id, label in (("a", 1), ("b", 1), ("c", 0)):
-        with pytest.raises(ValueError, match="order of the index"):
-            writer.add(draw(0), id=id, label=label, split="train", **facts)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="a clip of this set"):
-        writer.add(draw(0)[:2], id="c", label=1, split="train", **facts)  # type: ignore[arg-type]
-    writer.close()
+    with (
+        storage.resumable_folder(tmp_path / "p") as unfinished,
+        closing(Writer(unfinished, CLIP, {})) as writer,
+    ):
+        writer.add(draw(0), id="b", label=1, split="train", **tiny.VIDEO)
+        for id, label in (("a", 1), ("b", 1), ("c", 0)):
+            with pytest.raises(ValueError, match="order of the index"):
+                writer.add(draw(0), id=id, label=label, split="train", **tiny.VIDEO)
+        with pytest.raises(ValueError, match="a clip of this set"):
+            writer.add(draw(0)[:2], id="c", label=1, split="train", **tiny.VIDEO)
 
 
 def test_an_unknown_split_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
@@ -178,3 +181,98 @@ def test_hostile_names_and_rows_are_refused(tmp_path: Path) -> None:
         (tmp_path / "p" / "prepared.json").write_text(json.dumps(document))
         with pytest.raises(InputError, match="does not fit"):
             PreparedSet.open(tmp_path / "p")
+
+
+class DiedError(Exception):
+    """Stands for the end of the process: whatever was written stays."""
+
+
+def write_until(folder: Path, stop: int, shard_bytes: int) -> None:
+    """Begin the set of `write`, and die before video number `stop`."""
+
+    def clips() -> Iterator[tuple[str, int, str, NDArray[np.uint8]]]:
+        numbers = count()
+        for (split, label), n in COUNTS.items():
+            for i in range(n):
+                if (number := next(numbers)) == stop:
+                    raise DiedError
+                yield f"{split}/c{label}, {i}\n.mp4", label, split, draw(number)
+
+    with pytest.raises(DiedError):
+        tiny.write_clips(folder, CLIP, ("run", "jump"), clips(), shard_bytes=shard_bytes)
+
+
+def go_on(folder: Path, shard_bytes: int) -> int:
+    """Finish the set of `write`; returns how many videos were there already."""
+    rejected = [("b.mp4", "is empty"), ("a.mp4", "holds no video")]
+    parents = {"source": "s", "prepare": "p"}
+    with (
+        storage.resumable_folder(folder) as unfinished,
+        closing(Writer(unfinished, CLIP, parents, shard_bytes)) as writer,
+    ):
+        there = len(writer.done)
+        numbers = count()
+        for (split, label), n in COUNTS.items():
+            for i in range(n):
+                if (number := next(numbers)) >= there:
+                    id = f"{split}/c{label}, {i}\n.mp4"
+                    writer.add(draw(number), id=id, label=label, split=split, **tiny.VIDEO)
+        for id, reason in rejected[max(0, there - 9) :]:
+            writer.reject(id, reason)
+        writer.finish(
+            source="bars", source_kind="folder", classes=("run", "jump"), split=SplitConfig(), limit=0,
+            decoder_versions={"pyav": "1"}, recipe_yaml="name: x\n", missing=["c.mp4"],
+        )  # fmt: skip
+    return there
+
+
+@pytest.mark.parametrize("shard_clips", [1, 2, 4, 100])
+@pytest.mark.parametrize("stop", range(1, 9))
+def test_a_set_that_was_begun_is_gone_on_with(tmp_path: Path, stop: int, shard_clips: int) -> None:
+    write(tmp_path / "whole", shard_clips * CLIP_BYTES)
+    write_until(tmp_path / "set", stop, shard_clips * CLIP_BYTES)
+    assert go_on(tmp_path / "set", shard_clips * CLIP_BYTES) == stop  # nothing is done twice
+    assert contents(tmp_path / "set") == contents(tmp_path / "whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["set", "whole"]
+
+
+@given(st.integers(1, 8), st.integers(1, 5), st.integers(0, 900), st.integers(0, 2 * CLIP_BYTES), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_crash_left_of_the_last_videos(stop: int, clips: int, lines: int, bytes: int, garbage: bool) -> None:
+    """The journal loses its end, the newest shard loses its end or has noise there: the set comes out the same."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder / "whole", clips * CLIP_BYTES)
+        write_until(folder / "set", stop, clips * CLIP_BYTES)
+        journal = folder / ".set.partial" / "journal.jsonl"
+        os.truncate(journal, max(0, journal.stat().st_size - lines))
+        open_shards = [s for s in sorted((folder / ".set.partial/folder/shards").iterdir()) if not closed(journal, s)]
+        for shard in open_shards[-1:]:
+            os.truncate(shard, max(0, shard.stat().st_size - bytes))
+            if garbage:
+                shard.write_bytes(shard.read_bytes() + b"\xff" * bytes)
+        assert go_on(folder / "set", clips * CLIP_BYTES) <= stop
+        assert contents(folder / "set") == contents(folder / "whole")
+
+
+def closed(journal: Path, shard: Path) -> bool:
+    return f'"closed": "{shard.name}"' in journal.read_text()
+
+
+def test_a_set_begun_with_other_settings_is_left_alone(tmp_path: Path) -> None:
+    write_until(tmp_path / "set", 3, 1 << 20)
+    before = contents(tmp_path)
+    with (
+        pytest.raises(InputError, match="holds an unfinished set from another source or with other settings"),
+        storage.resumable_folder(tmp_path / "set") as unfinished,
+    ):
+        Writer(unfinished, CLIP, {"source": "s", "prepare": "other"})
+    assert contents(tmp_path) == before
+
+
+def test_reading_takes_the_clips_that_are_asked_for(tmp_path: Path) -> None:
+    write(tmp_path / "p", 2 * CLIP_BYTES)
+    found = PreparedSet.open(tmp_path / "p")
+    chosen = [found.index[i] for i in (7, 0, 0, 3)]
+    assert (found.read(chosen).numpy() == np.stack([draw(i) for i in (7, 0, 0, 3)])).all()
+    assert found.read([]).shape == (0, 4, 3, 6, 8)

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -83,11 +87,78 @@ def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path, error: type[Base
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
-    killed = storage.new_folder(tmp_path / "out")
-    (killed.__enter__() / "half").touch()
+    die_in(tmp_path / "out", "new_folder", "folder / 'half'")
+    assert "half" in str(contents(tmp_path))
     with storage.new_folder(tmp_path / "out") as folder:
         (folder / "whole").touch()
     assert set(contents(tmp_path)) == {"out", "out/whole"}
+
+
+def test_an_unfinished_folder_outlives_its_process(tmp_path: Path) -> None:
+    die_in(tmp_path / "out", "resumable_folder", "folder.journal")
+    fail_in(tmp_path / "out")
+    with storage.resumable_folder(tmp_path / "out") as unfinished:
+        (unfinished.folder / "b").touch()
+    assert set(contents(tmp_path)) == {"out", "out/a", "out/b"}
+
+
+def test_an_unfinished_folder_without_a_journal_is_nothing(tmp_path: Path) -> None:
+    fail_in(tmp_path / "out")
+    assert contents(tmp_path) == {}
+
+
+def fail_in(out: Path) -> None:
+    """Write a file into an unfinished folder, then fail."""
+
+    def make() -> None:
+        with storage.resumable_folder(out) as unfinished:
+            (unfinished.folder / "a").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        make()
+
+
+def test_what_a_process_leaves_in_its_last_moment_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "journal.jsonl").touch()
+    storage.forget(tmp_path / "out")
+    storage.forget(tmp_path / "out")
+    assert set(contents(tmp_path)) == {"out"}
+
+
+@pytest.mark.parametrize("kind", ["new_folder", "resumable_folder"])
+def test_two_processes_do_not_make_one_folder(tmp_path: Path, kind: str) -> None:
+    with getattr(storage, kind)(tmp_path / "out"):
+        code = f"""
+            from idtd_cli import errors, storage
+            try:
+                with storage.{kind}(Path("out")):
+                    pass
+            except errors.InputError as error:
+                sys.exit(error.message)
+        """
+        other = python(tmp_path, code)
+        assert (other.returncode, other.stderr.strip()) == (1, "out is being made by another process.")
+    assert (tmp_path / "out").is_dir()
+
+
+def die_in(out: Path, kind: str, leaves: str) -> None:
+    """Kill a process that makes a folder, after it has written a file."""
+    code = f"""
+        from idtd_cli import storage
+        with storage.{kind}(Path("{out.name}")) as folder:
+            ({leaves}).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert python(out.parent, code).returncode == -signal.SIGKILL
+
+
+def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    head = "import os, signal, sys\nfrom pathlib import Path\n"
+    program = head + textwrap.dedent(code)
+    return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("what", ["folder", "file"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idtd_cli.prepared import PreparedSet, Writer
-from idtd_cli.recipe import Recipe
+from idtd_cli import storage
+from idtd_cli.prepared import SHARD_BYTES, PreparedDocument, PreparedSet, Row, Writer
+from idtd_cli.recipe import ClipConfig, Recipe, SplitConfig
 from idtd_cli.runlog import Quiet
 
 CLASSES = ("left", "right", "rest")
@@ -75,29 +77,57 @@ def draw_clip(label: int, number: int, frames: int = 8, size: int = 16) -> NDArr
     return clip
 
 
+#: What a writer is told of a video beside its clip, where a test does not care.
+VIDEO: dict[str, Any] = {
+    "group": None, "frames": 9, "first": 1, "last": 7, "seconds": 0.36, "width": 24, "height": 20, "decoder": "pyav"
+}  # fmt: skip
+
+
+def write_clips(
+    folder: Path,
+    clip: ClipConfig,
+    classes: tuple[str, ...],
+    clips: Iterable[tuple[str, int, str, NDArray[np.uint8]]],
+    *,
+    rejected: Sequence[tuple[str, str]] = (),
+    missing: Sequence[str] = (),
+    shard_bytes: int = SHARD_BYTES,
+    recipe_yaml: str = "name: x\n",
+) -> PreparedDocument:
+    """A prepared set of these clips (id, label, split, pixels), through the writer that `idtd prepare` uses."""
+    parents = {"source": "s", "prepare": "p"}
+    with (
+        storage.resumable_folder(folder) as unfinished,
+        closing(Writer(unfinished, clip, parents, shard_bytes)) as writer,
+    ):
+        for id, label, split, clip_F3HW in clips:
+            writer.add(clip_F3HW, id=id, label=label, split=split, **VIDEO)
+        for id, reason in rejected:
+            writer.reject(id, reason)
+        return writer.finish(
+            source="bars",
+            source_kind="folder",
+            classes=classes,
+            split=SplitConfig(),
+            limit=0,
+            decoder_versions={"pyav": "1", "decord": "2"},
+            recipe_yaml=recipe_yaml,
+            missing=missing,
+        )
+
+
 def write_prepared(folder: Path, content: Recipe | None = None, counts: dict[str, int] | None = None) -> Path:
-    """A prepared set through the writer that `idtd prepare` uses."""
+    """A prepared set of bars that stand or move."""
     content = content or recipe()
     clip = content.prepare.clip
-    writer = Writer(folder, clip)
-    number = 0
-    for split, count in (counts or COUNTS).items():
-        for label, name in enumerate(CLASSES):
-            for _ in range(count):
-                frames = draw_clip(label, number, clip.stored_frames, clip.height)
-                place = {"frames": clip.stored_frames, "first": 0, "last": clip.stored_frames - 1}
-                writer.add(frames, id=f"{name}/{number:04d}.mp4", label=label, split=split, group=None, **place)
-                number += 1
-    writer.finish(
-        source="bars",
-        source_kind="folder",
-        classes=CLASSES,
-        split=content.prepare.split,
-        decoder="pyav",
-        decoder_version="1",
-        recipe_yaml=content.to_yaml(),
-        parents={"source": "s", "prepare": "p"},
+    numbers = count()
+    clips = (
+        (f"{name}/{number:04d}.mp4", label, split, draw_clip(label, number, clip.stored_frames, clip.height))
+        for split, clips_a_class in (counts or COUNTS).items()
+        for label, name in enumerate(CLASSES)
+        for number in islice(numbers, clips_a_class)
     )
+    write_clips(folder, clip, CLASSES, clips, recipe_yaml=content.to_yaml())
     return folder
 
 
@@ -139,13 +169,13 @@ def evaluate(sets: Sequence[Path], prepared: Path, out: Path, content: Recipe | 
 def splits_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The splits whose clips are read from here on, in order; the list grows as they are."""
     opened: list[str] = []
-    clips = PreparedSet.clips
+    read = PreparedSet.read
 
-    def recorded(self: PreparedSet, split: str) -> tuple[Tensor, Tensor]:
-        opened.append(split)
-        return clips(self, split)
+    def recorded(self: PreparedSet, rows: Sequence[Row]) -> Tensor:
+        opened.extend(sorted({row.split for row in rows}))
+        return read(self, rows)
 
-    monkeypatch.setattr(PreparedSet, "clips", recorded)
+    monkeypatch.setattr(PreparedSet, "read", recorded)
     return opened
 
 

@@ -36,6 +36,24 @@ def assign(source: Source, config: SplitConfig) -> Source:
     return replace(source, videos=tuple(replace(video, split=split_of[video.id]) for video in source.videos))
 
 
+def take(source: Source, limit: int, seed: int) -> Source:
+    """At most `limit` videos of each class and split, drawn by seed; 0 takes all."""
+    if not limit:
+        return source
+    taken: Counter[tuple[int, str | None]] = Counter()
+    kept = []
+    for video in sorted(source.videos, key=lambda video: _draw(seed, video.id)):
+        taken[video.label, video.split] += 1
+        if taken[video.label, video.split] <= limit:
+            kept.append(video)
+    return replace(source, videos=tuple(sorted(kept, key=lambda video: video.id)))
+
+
+def _draw(seed: int, name: str) -> bytes:
+    """Sorting by this shuffles names, each by itself alone."""
+    return hashlib.sha256(f"{seed} {name}".encode()).digest()
+
+
 def _hold_out(videos: Iterable[Video], split_of: dict[str, str], split: str, share: float, seed: int) -> None:
     """Move whole groups from train to `split` until each class has its share there."""
     units: dict[str, list[Video]] = defaultdict(list)
@@ -43,7 +61,7 @@ def _hold_out(videos: Iterable[Video], split_of: dict[str, str], split: str, sha
         if split_of[video.id] == "train":
             # A video without a group is its own; the prefix keeps the two kinds of names apart.
             units[f"video:{video.id}" if video.group is None else f"group:{video.group}"].append(video)
-    drawn = sorted(units, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    drawn = sorted(units, key=lambda name: _draw(seed, name))
     counts = {name: Counter(video.label for video in unit) for name, unit in units.items()}
     left = sum(counts.values(), Counter())
     wanted = {label: max(1, round(share * n)) if share > 0 and n > 1 else 0 for label, n in left.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from idtd_cli import provenance, storage
 from idtd_cli.errors import IdtdError, InputError
-from idtd_cli.prepared import SPLITS, PreparedDocument, PreparedSet, Writer
+from idtd_cli.prepared import SPLITS, PreparedDocument, PreparedSet, Rejected, Writer
 from idtd_cli.recipe import ClipConfig, DecodeConfig, PrepareConfig, Recipe, section_digest
 from idtd_cli.sources import registry, splits
 from idtd_cli.sources.source import Source, Video
@@ -24,41 +24,58 @@ def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> Pr
     """Decode every video of a source into a stored clip, split them, and write a prepared set to `out`.
 
     A video that gives no clip is listed in rejects.csv with its reason, and the rest goes on. A set that is already
-    there, from the same source and settings, is left as it is.
+    there, from the same source and settings, is left as it is; one that was begun is gone on with.
 
     Raises:
         InputError: the source, or `out`, is not fit for it; nothing was written.
-        IdtdError: a class lost all its clips of a split, or the disk is full; nothing is left behind.
+        IdtdError: a class lost all its clips of a split, or the disk is full.
     """
     config = recipe.prepare
     listed = registry.find(source, config.split.fold)
     if len(listed.classes) < 2:
         raise InputError(f"{source} has one class, {listed.classes[0]}: there is nothing to tell apart.")
-    # How fast and within what limits the videos are decoded is no part of what comes out.
-    decides = config.model_copy(update={"decode": DecodeConfig(decoder=config.decode.decoder)})
-    parents = {"source": listed.digest(), "prepare": section_digest(decides)}
+    recipe = _without_machine(recipe)
+    parents = {"source": listed.digest(), "prepare": section_digest(recipe.prepare)}
     if (out / PreparedDocument.FILE).is_file():
         return _already(out, parents, progress)
-    split = splits.assign(listed, config.split)
-    version = decode.version(config.decode.decoder)
+    split = splits.take(splits.assign(listed, config.split), config.limit, config.split.seed)
+    versions = decode.versions(config.decode.decoder)
     try:
-        with storage.new_folder(out) as folder, closing(Writer(folder, config.clip)) as writer:
+        with (
+            storage.resumable_folder(out) as unfinished,
+            closing(Writer(unfinished, config.clip, parents)) as writer,
+        ):
             _decode_all(split, config, writer, progress)
+            try:
+                _need_clips(split, {done.id: done.reason for done in writer.done if isinstance(done, Rejected)})
+            except IdtdError:
+                unfinished.discard()  # other videos make it another source: there is nothing to go on with
+                raise
             return writer.finish(
                 source=split.name,
                 source_kind=split.kind,
                 classes=split.classes,
                 split=config.split,
-                decoder=config.decode.decoder,
-                decoder_version=version,
+                limit=config.limit,
+                decoder_versions=versions,
                 recipe_yaml=recipe.to_yaml(),
-                parents=parents,
+                missing=split.missing,
             )
     except OSError as error:
-        raise IdtdError(f"{out} could not be written: {error.strerror or error}.") from error
+        raise IdtdError(
+            f"{out} could not be written: {error.strerror or error}.", "The same command goes on from there."
+        ) from error
+
+
+def _without_machine(recipe: Recipe) -> Recipe:
+    """The recipe without what is no part of what comes out: where, and by how many processes, videos are decoded."""
+    plain = DecodeConfig()
+    decode = recipe.prepare.decode.model_copy(update={"engine": plain.engine, "workers": plain.workers})
+    return recipe.model_copy(update={"prepare": recipe.prepare.model_copy(update={"decode": decode})})
 
 
 def _already(out: Path, parents: dict[str, str], progress: Progress) -> PreparedDocument:
+    storage.forget(out)
     document = PreparedSet.open(out).document
     changed = [name for name in parents if document.parents.get(name) != parents[name]]
     if changed:
@@ -77,44 +94,58 @@ def _decode(video: Video, clip: ClipConfig, decoder: str) -> decode.Clip:
 
 def _decode_all(source: Source, config: PrepareConfig, writer: Writer, progress: Progress) -> None:
     videos = sorted(source.videos, key=lambda video: (SPLITS.index(str(video.split)), video.label, video.id))
-    rejected: list[tuple[Video, str]] = []
     progress.note(f"{source.name}, read as {source.kind}: {len(videos)} videos of {len(source.classes)} classes.")
-    results = workers.run(
-        partial(_decode, clip=config.clip, decoder=config.decode.decoder),
-        videos,
-        workers=min(config.decode.workers or provenance.cores(), len(videos)),
-        seconds=config.decode.seconds,
-        memory_mb=config.decode.memory_mb,
+    left = videos[len(writer.done) :]
+    rejected = sum(isinstance(done, Rejected) for done in writer.done)
+    if writer.done:
+        progress.note(f"{len(writer.done)} of them were decoded before: going on.")
+    with progress.stage("decode", len(videos)) as task:
+        if writer.done:
+            task.advance(len(writer.done), rejected=rejected)
+        if left:
+            results = workers.run(
+                partial(_decode, clip=config.clip, decoder=config.decode.decoder),
+                left,
+                workers=min(config.decode.workers or provenance.cores(), len(left)),
+                seconds=config.decode.seconds,
+                memory_mb=config.decode.memory_mb,
+            )
+            with closing(results):
+                for video, result in zip(left, results, strict=True):
+                    if isinstance(result, workers.Rejected):
+                        rejected += 1
+                        writer.reject(video.id, result.reason)
+                    else:
+                        _add(writer, video, result)
+                    task.advance(rejected=rejected)
+
+
+def _add(writer: Writer, video: Video, clip: decode.Clip) -> None:
+    writer.add(
+        clip.clip_F3HW,
+        id=video.id,
+        label=video.label,
+        split=str(video.split),
+        group=video.group,
+        frames=clip.frames,
+        first=clip.first,
+        last=clip.last,
+        seconds=clip.seconds,
+        width=clip.width,
+        height=clip.height,
+        decoder=clip.decoder,
     )
-    with progress.stage("decode", len(videos)) as task, closing(results):
-        for video, result in zip(videos, results, strict=True):
-            if isinstance(result, workers.Rejected):
-                rejected.append((video, result.reason))
-                writer.reject(video.id, result.reason)
-            else:
-                writer.add(
-                    result.clip_F3HW,
-                    id=video.id,
-                    label=video.label,
-                    split=str(video.split),
-                    group=video.group,
-                    frames=result.frames,
-                    first=result.first,
-                    last=result.last,
-                )
-            task.advance(rejected=len(rejected))
-    _need_clips(source, rejected)
 
 
-def _need_clips(source: Source, rejected: list[tuple[Video, str]]) -> None:
+def _need_clips(source: Source, rejected: dict[str, str]) -> None:
     """A class without train clips cannot be learnt, one without test clips cannot be scored."""
     listed = Counter((video.label, video.split) for video in source.videos)
-    lost = Counter((video.label, video.split) for video, _ in rejected)
+    lost = Counter((video.label, video.split) for video in source.videos if video.id in rejected)
     for (label, split), n in sorted(lost.items()):
         if split != "val" and n == listed[label, split]:
-            video, reason = next((v, r) for v, r in rejected if (v.label, v.split) == (label, split))
+            first = next(v.id for v in source.videos if v.id in rejected and (v.label, v.split) == (label, split))
             raise IdtdError(
                 f"The class {source.classes[label]} has no {split} clip left: all {n} of its videos were rejected; "
-                f"the first, {video.id}, {reason}.",
+                f"the first, {first}, {rejected[first]}.",
                 "Replace these videos, or take the class out.",
             )

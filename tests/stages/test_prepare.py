@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import csv
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,13 +85,13 @@ def test_a_source_becomes_a_prepared_set(source: Path, tmp_path: Path) -> None:
         for row, clip, label in zip(found.rows(split), clips, labels, strict=True):
             assert (clip == 40 * int(label) + 10 * int(Path(row.id).stem)).all(), row.id
             assert (row.frames, row.first, row.last) == (10, 0, 9)
-    assert (tmp_path / "out" / "recipe.yaml").read_text() == recipe().to_yaml()
+    assert (tmp_path / "out" / "recipe.yaml").read_text() == recipe(decode={"workers": 0}).to_yaml()
     assert not list(tmp_path.glob(".*"))
 
 
 def test_preparing_twice_gives_the_same_bytes_whatever_the_workers(source: Path, tmp_path: Path) -> None:
     prepare.run(source, tmp_path / "one", recipe(), Heard())
-    prepare.run(source, tmp_path / "two", recipe(), Heard())
+    prepare.run(source, tmp_path / "two", recipe(decode={"workers": 1}), Heard())
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     prepare.run(source, tmp_path / "alone", recipe(decode={"workers": 1}), Heard())
     for name, data in contents(tmp_path / "alone").items():
@@ -180,9 +183,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_ended_leaves_no_set_and_the_next_one_works(
-    source: Path, tmp_path: Path, how: signal.Signals
-) -> None:
+def test_a_run_that_is_ended_is_gone_on_with(source: Path, tmp_path: Path, how: signal.Signals) -> None:
     script = tmp_path / "slow.py"
     script.write_text(textwrap.dedent(_SLOW))
     out = tmp_path / "out"
@@ -200,10 +201,46 @@ def test_a_run_that_is_ended_leaves_no_set_and_the_next_one_works(
     process.send_signal(how)
     process.communicate(timeout=20)
     assert not out.exists()
-    assert (how == signal.SIGKILL) == bool(list(tmp_path.glob(".out*")))
-    prepare.run(source, out, recipe(), Heard())
-    PreparedSet.open(out).verify()
-    assert not list(tmp_path.glob(".out*"))
+    heard = Heard()
+    prepare.run(source, out, recipe(), heard)
+    assert heard.notes[1:] == ["1 of them were decoded before: going on."]
+    prepare.run(source, tmp_path / "undisturbed", recipe(), Heard())
+    assert contents(out) == contents(tmp_path / "undisturbed")
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_killed_again_and_again_it_gives_the_same_bytes_and_decodes_nothing_twice(source: Path, tmp_path: Path) -> None:
+    for name in ("jump", "run"):
+        for i in range(4, 40):
+            shutil.copy(source / name / f"{i % 4}.mp4", source / name / f"{i}.mp4")
+    out, journal = tmp_path / "out", tmp_path / ".out.partial" / "journal.jsonl"
+    command = [sys.executable, "-m", "idtd_cli", "prepare", str(source), str(out), "--recipe", str(tmp_path / "r.yaml")]
+    (tmp_path / "r.yaml").write_text(recipe().to_yaml())
+    rng, before = random.Random(0), b""
+    for _ in range(10):
+        process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+        wait_for(journal, more_than=len(before) + rng.randrange(2000))
+        time.sleep(rng.uniform(0, 0.01))
+        process.kill()
+        assert process.wait(timeout=20) == -signal.SIGKILL
+        now = journal.read_bytes()
+        assert now.startswith(before)
+        before = now[: now.rfind(b"\n") + 1]
+    heard = Heard()
+    prepare.run(source, out, recipe(), heard)
+    done = before.count(b"\n") - 1
+    assert 10 <= done < 80
+    assert heard.notes[1:] == [f"{done} of them were decoded before: going on."]
+    prepare.run(source, tmp_path / "undisturbed", recipe(), Heard())
+    assert contents(out) == contents(tmp_path / "undisturbed")
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def wait_for(journal: Path, more_than: int) -> None:
+    end = time.monotonic() + 30
+    while not (journal.is_file() and journal.stat().st_size > more_than):
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 def test_real_videos(tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from idtd_cli.cli import options, output
+
+
+class Engine(str, Enum):
+    local = "local"
+    ray = "ray"
 
 
 def prepare(
@@ -20,15 +26,33 @@ def prepare(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
     recipe: options.RecipeOption = None,
     set_: options.SetOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that decode; one a core by default. Same as --set prepare.decode.workers=N."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="For a trial: this many videos of each class and split. Same as --set prepare.limit=N."),
+    ] = None,
+    engine: Annotated[
+        Engine | None, typer.Option(help="Where the processes run. Same as --set prepare.decode.engine=E.")
+    ] = None,
 ) -> None:
     """Decode a labelled video set into clips of one size, split into train, validation and test.
+
+    A run that was stopped goes on with the same command.
 
     Example: idtd prepare videos/ prepared/ --recipe demo
     """
     from idtd_cli.stages import prepare as stage
 
-    document = stage.run(source, out, options.recipe(recipe, None, set_), output.Terminal())
+    asked = {"decode.workers": workers, "limit": limit, "decode.engine": engine.value if engine else None}
+    overrides = [f"prepare.{key}={value}" for key, value in asked.items() if value is not None]
+    chosen = options.recipe(recipe, None, [*(set_ or []), *overrides])
+    document = stage.run(source, out, chosen, output.Terminal())
     counts = ", ".join(f"{sum(of.values())} {split}" for split, of in document.counts.items())
-    output.say(f"{out}: {len(document.classes)} classes, {counts}; {document.rejected} rejected.")
-    if document.rejected:
+    output.say(
+        f"{out}: {len(document.classes)} classes, {counts}; {document.rejected} rejected, {document.missing} missing."
+    )
+    if document.rejected or document.missing:
         output.say(f"{out / 'rejects.csv'} says why.")
