@@ -60,6 +60,9 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
     said = idtd("prepare", "data", "prepared", "--recipe", "demo", *small, cwd=tmp_path)
     assert said.stdout == "prepared: 3 classes, 12 train, 3 val, 6 test; 0 rejected, 0 missing.\n"
 
+    said = idtd("prepare", "data", "trial", *small, "--limit", 1, "--workers", 1, cwd=tmp_path)
+    assert said.stdout == "trial: 3 classes, 3 train, 3 val, 3 test; 0 rejected, 0 missing.\n"
+
     # The recipe that the set was prepared with goes on with it.
     said = idtd("distill", "prepared", "runs/idtd", "--set", "distill.ipc=2", "--seed", 3, cwd=tmp_path)
     assert said.stdout == "runs/idtd: idtd, 2 videos a class. Next: idtd export runs/idtd OUT\n"
@@ -82,7 +85,7 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
         assert said.stderr == ""
 
     # Nothing lies about: every folder is what a command was asked for.
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "prepared", "report", "runs", "sets"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "prepared", "report", "runs", "sets", "trial"]
     found = idtd_cli.load(tmp_path / "sets" / "idtd")
     assert found.videos_NT3HW.shape == (6, 8, 3, 32, 32)
     assert found.labels_N.tolist() == [0, 0, 1, 1, 2, 2]

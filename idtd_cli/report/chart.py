@@ -1,14 +1,20 @@
-"""The accuracy chart of a report."""
+"""Charts: the accuracies of a report, the redundancy of a prepared set."""
 
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from idtd_cli.report.document import ReportDocument
+from idtd_cli.report.redundancy import ClassRedundancy
 from idtd_cli.report.summary import TITLES, ordered
 
 _COLOURS = {"idtd": "#2563eb", "pixel": "#f59e0b", "random": "#9ca3af", "full": "#111827"}
+#: Classes from which on the names need a larger page.
+_CROWD = 30
+_LONGEST_NAME = 32
 
 
 def accuracy_svg(report: ReportDocument) -> str:
@@ -34,3 +40,32 @@ def accuracy_svg(report: ReportDocument) -> str:
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     svg = drawn.getvalue()
     return svg[svg.index("<svg") :]
+
+
+def redundancy_png(found: Sequence[ClassRedundancy]) -> bytes:
+    """One dot a class: inter-sample redundancy to the right, within-sample redundancy up, bars for the spreads.
+
+    A class for which one of the two is not known has no dot.
+    """
+    from matplotlib.figure import Figure
+
+    side = 7 if len(found) <= _CROWD else 14
+    figure: Any = Figure(figsize=(side, 0.8 * side), layout="constrained", dpi=150)
+    axes = figure.subplots()
+    for place, each in enumerate(found):
+        if each.inter and each.within:
+            x, y = each.inter.mean, each.within.mean
+            axes.errorbar(x, y, xerr=each.inter.std, yerr=each.within.std, fmt="o", color="#2563eb", ecolor="#bfdbfe")
+            # Above and below in turn, so that neighbours collide less. A name is no formula, whatever dollars it holds.
+            beside = (5, -11 if place % 2 else 4)
+            name = each.name if len(each.name) <= _LONGEST_NAME else f"{each.name[: _LONGEST_NAME - 1]}…"
+            axes.annotate(name, (x, y), beside, textcoords="offset points", fontsize=8, parse_math=False)
+    axes.set(xlabel="inter-sample redundancy: between clips of the class")
+    axes.set(ylabel="within-sample redundancy: between frames of a clip")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.12)
+    drawn = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is drawn as a box
+        figure.savefig(drawn, format="png", metadata={"Software": None})
+    return drawn.getvalue()

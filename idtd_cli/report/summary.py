@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from idtd_cli.report.document import ReportDocument, Result
 
 #: What each method is called for people, in the order in which they are shown.
@@ -49,7 +51,15 @@ def table(report: ReportDocument) -> list[tuple[str, ...]]:
 
 def render(report: ReportDocument) -> str:
     """The summary: what was scored, and the table, aligned."""
-    rows = table(report)
+    head = (
+        f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} "
+        f"classes (chance {100 * report.chance:.1f} %), mean ± std over students"
+    )
+    return f"{head}\n\n{aligned(table(report))}"
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """A header and rows as text: names to the left, figures to the right, a rule under the header."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -58,8 +68,4 @@ def render(report: ReportDocument) -> str:
         for row in rows
     ]
     lines.insert(1, "-" * len(lines[0]))
-    head = (
-        f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} "
-        f"classes (chance {100 * report.chance:.1f} %), mean ± std over students"
-    )
-    return "\n".join([head, "", *lines])
+    return "\n".join(lines)

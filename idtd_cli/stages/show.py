@@ -1,23 +1,30 @@
-"""`idtd show`: what is this folder?"""
+"""`idtd show`: what is this folder? And of a prepared set: what do its clips look like, how redundant are they?"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from idtd_cli import documents
+from idtd_cli import documents, storage
 from idtd_cli.distilled import SetDocument
 from idtd_cli.documents import Document
 from idtd_cli.errors import InputError
-from idtd_cli.prepared import PreparedDocument
-from idtd_cli.report import summary
+from idtd_cli.prepared import PreparedDocument, PreparedSet
+from idtd_cli.report import chart, summary
+from idtd_cli.report import redundancy as measure
+from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.run_folder import METRICS, RunDocument
-from idtd_cli.runlog import read_lines
+from idtd_cli.runlog import Progress, read_lines
 from idtd_cli.stages.demo_data import DemoDocument
 
 _MOST_CLASSES = 12
+#: Of the contact sheet: rows, clips in a row, and pixels that a frame is wide at least and at most.
+_SHEET_CLASSES, _SHEET_CLIPS, _SHEET_WIDTHS = 60, 2, (96, 112)
 
 
 def run(path: Path) -> str:
@@ -26,9 +33,7 @@ def run(path: Path) -> str:
     Raises:
         InputError: no folder, or none of ours, or a damaged one.
     """
-    if not path.exists():
-        raise InputError(f"There is no {path}.")
-    folder = path if path.is_dir() else path.parent
+    folder = _folder(path)
     for document, describe in _DESCRIBED.items():
         if (folder / document.FILE).is_file():
             return describe(folder, documents.read(document, folder))
@@ -40,6 +45,63 @@ def run(path: Path) -> str:
     )
 
 
+def sheet(path: Path, out: Path) -> str:
+    """Draw some training clips of each class of a prepared set into a PNG file; say what was drawn.
+
+    Raises:
+        InputError: no prepared set, or a damaged one; `out` is no name for a PNG file.
+    """
+    _check_picture(out)
+    source = PreparedSet.open(_folder(path))
+    classes = source.document.classes
+    of_class = [list(rows) for _, rows in groupby(source.rows("train"), key=lambda row: row.label)][:_SHEET_CLASSES]
+    clips = min(_SHEET_CLIPS, *map(len, of_class))
+    columns = {}
+    for column in range(clips):
+        # Far apart in the list: neighbours are often pieces of one recording.
+        clips_CF3HW = source.read([rows[len(rows) * column // clips] for rows in of_class])
+        columns["another" if column else "a training clip"] = clips_CF3HW.permute(0, 1, 3, 4, 2).numpy()
+    drawn = io.BytesIO()
+    width = source.document.clip.width
+    least, most = _SHEET_WIDTHS
+    contact_sheet(classes, columns, _SHEET_CLASSES, min(most, width * max(1, least // width))).save(drawn, format="PNG")
+    storage.write_bytes(out, drawn.getvalue())
+    return f"{out}: {len(of_class)} of {len(classes)} classes, {clips} training clip{'s' * (clips > 1)} of each."
+
+
+def redundancy(path: Path, plot: Path | None, progress: Progress) -> str:
+    """Measure how redundant the training clips of each class of a prepared set are: a table, and a plot if asked for.
+
+    Raises:
+        InputError: no prepared set, or a damaged one, or one of a single class; `plot` is no name for a PNG file.
+    """
+    if plot:
+        _check_picture(plot)
+    source = PreparedSet.open(_folder(path))
+    found = measure.measure(source, progress)
+    if plot:
+        storage.write_bytes(plot, chart.redundancy_png(found))
+    head = (
+        f"{source.document.source}: redundancy of the training clips, mean ± std over {measure.EMBEDDINGS} random "
+        "embeddings\n1: all alike; 0: no more alike than the set as a whole"
+    )
+    return "\n\n".join([head, measure.table(found)])
+
+
+def _folder(path: Path) -> Path:
+    """The folder that a path names; any file of it stands for it."""
+    if not path.exists():
+        raise InputError(f"There is no {path}.")
+    return path if path.is_dir() else path.parent
+
+
+def _check_picture(out: Path) -> None:
+    if out.suffix.lower() != ".png" or out.is_dir():
+        raise InputError(f"{out} is no name for a picture.", "Name a file that ends in .png.")
+    if not out.parent.is_dir():
+        raise InputError(f"{out} cannot be written: there is no folder {out.parent}.", "Make it, or name another one.")
+
+
 def _prepared(folder: Path, document: Any) -> str:
     classes = document.classes
     rows = [("class", *document.counts)]
@@ -49,12 +111,25 @@ def _prepared(folder: Path, document: Any) -> str:
     rows.append(("all", *(str(sum(of.values())) for of in document.counts.values())))
     facts = {
         "source": f"{document.source} ({document.source_kind})",
-        "clips": _clip(document.clip) + f", {document.clip.stored_frames} frames stored",
-        "size": summary.size(document.bytes),
-        "decoder": f"{document.decoder} {document.decoder_version}",
-        "rejected": f"{document.rejected} videos" + (" (rejects.csv)" if document.rejected else ""),
+        "clips": f"{_clip(document.clip)}, {document.clip.stored_frames} frames stored, {summary.size(document.bytes)}",
+        "videos": _videos(document),
+        "decoder": ", ".join(f"{name} {use.version} ({use.clips} clips)" for name, use in document.decoders.items()),
+        "without": f"{document.rejected} videos rejected, {document.missing} missing"
+        + (" (rejects.csv)" if document.rejected + document.missing else ""),
     }
     return _page(folder, document, facts) + "\n\n" + _aligned(rows)
+
+
+def _videos(document: Any) -> str:
+    """How long and how large a source's videos are: medians, and the range where they differ."""
+
+    def typical(spread: Any, digits: int) -> str:
+        least, median, most = (f"{value:.{digits}f}" for value in (spread.least, spread.median, spread.most))
+        return f"{median} ({least} to {most})" if least != most else median
+
+    total = timedelta(seconds=round(document.seconds.total))
+    sizes = f"{typical(document.width, 0)} x {typical(document.height, 0)} pixels"
+    return f"{typical(document.seconds, 1)} s, {total} in all; {sizes}"
 
 
 def _run(folder: Path, document: Any) -> str:

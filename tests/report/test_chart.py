@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from xml.etree import ElementTree
 
 import matplotlib as mpl
+import numpy as np
 import pytest
+from PIL import Image
 
 from idtd_cli.report import chart
+from idtd_cli.report.document import Spread
+from idtd_cli.report.redundancy import ClassRedundancy
 from tests.report.making import report, result
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -45,3 +51,35 @@ def test_the_same_report_gives_the_same_bytes_and_leaves_matplotlib_alone() -> N
     before = mpl.rcParams["svg.hashsalt"]
     assert chart.accuracy_svg(report()) == chart.accuracy_svg(report())
     assert mpl.rcParams["svg.hashsalt"] == before
+
+
+def dots(png: bytes) -> int:
+    """Pixels in the colour of the dots."""
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    return int((np.abs(picture - (0x25, 0x63, 0xEB)).sum(2) < 12).sum())
+
+
+def point(name: str, inter: float | None, within: float | None) -> ClassRedundancy:
+    both = (None if value is None else Spread.of([value, value]) for value in (inter, within))
+    return ClassRedundancy(name, 9, *both)
+
+
+def test_a_class_is_a_dot() -> None:
+    one = chart.redundancy_png([point("a", 0.1, 0.5)])
+    two = chart.redundancy_png([point("a", 0.1, 0.5), point("b", 0.3, 0.2)])
+    assert dots(two) == pytest.approx(2 * dots(one), rel=0.1)
+    unknown = [point("a", 0.1, 0.5), point("b", None, 0.2), point("c", 0.1, None)]
+    assert dots(chart.redundancy_png(unknown)) == dots(one)
+    assert dots(chart.redundancy_png([point("b", None, None)])) == 0
+
+
+@pytest.mark.parametrize("name", ["", "$x$", "$\\frac", "naïve 跑步", "a\nb", "x" * 200])
+def test_any_class_name_can_be_drawn_without_a_word(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert dots(chart.redundancy_png([point(name, 0.1, 0.5)])) > 0
+
+
+def test_the_same_redundancy_gives_the_same_bytes() -> None:
+    found = [point("a", 0.1, 0.5), point("b", 0.3, 0.2)]
+    assert chart.redundancy_png(found) == chart.redundancy_png(found)

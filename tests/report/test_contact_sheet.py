@@ -54,3 +54,29 @@ def test_classes_beyond_the_last_row_are_counted() -> None:
 def test_any_name_can_be_drawn(name: str) -> None:
     sheet = contact_sheet([name], {name: film(1, 8)})
     assert sheet.size == contact_sheet(["a"], {"a": film(1, 8)}).size
+
+
+def test_a_long_name_takes_lines_and_leaves_the_frames_alone() -> None:
+    dark = contact_sheet(["playing_an_instrument_that_nobody_has_ever_heard_of_before"], {"a": film(1, 8)})
+    frames = dark.crop((module._NAME, module._HEAD, dark.width, dark.height))
+    same = contact_sheet([""], {"a": film(1, 8)}).crop((module._NAME, module._HEAD, dark.width, dark.height))
+    assert frames.tobytes() == same.tobytes()
+    lines = np.asarray(dark.crop((0, module._HEAD, module._NAME, dark.height)).convert("L")).min(axis=1) < 128
+    assert np.count_nonzero(np.diff(lines.astype(int)) == 1) >= 3
+
+
+def test_frames_keep_their_shape_and_small_ones_their_pixels() -> None:
+    wide = np.zeros((1, 8, 4, 8, 3), dtype=np.uint8)
+    wide[..., ::2, :] = 255
+    sheet = contact_sheet(["a"], {"a": wide}, frame_width=32)
+    frame = np.asarray(sheet.crop((module._NAME, module._HEAD, module._NAME + 32, module._HEAD + 16)))
+    assert np.array_equal(frame, wide[0, 0].repeat(4, 0).repeat(4, 1))
+    assert sheet.getpixel((module._NAME + 4, module._HEAD + 17)) == (255, 255, 255)
+
+
+def test_large_frames_are_averaged() -> None:
+    stripes = np.zeros((1, 8, 64, 64, 3), dtype=np.uint8)
+    stripes[..., ::2, :] = 255
+    sheet = contact_sheet(["a"], {"a": stripes}, frame_width=16)
+    frame = np.asarray(sheet.crop((module._NAME, module._HEAD, module._NAME + 16, module._HEAD + 16)))
+    assert np.abs(frame.astype(int) - 127).max() <= 1

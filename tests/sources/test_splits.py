@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from idtd_cli.errors import InputError
 from idtd_cli.recipe import SplitConfig
 from idtd_cli.sources.source import Source, Video
-from idtd_cli.sources.splits import assign
+from idtd_cli.sources.splits import assign, take
 from idtd_cli.video.medium import File
 
 
@@ -134,3 +134,16 @@ def test_a_video_more_draws_no_other_anew_between_test_and_val() -> None:
 def test_too_few_to_split(labels: list[int], groups: list[str | None], message: str) -> None:
     with pytest.raises(InputError, match=message):
         assign(source(labels, [None] * len(labels), groups), SplitConfig())
+
+
+@given(st.integers(1, 6), st.integers(0, 3))
+def test_a_trial_takes_some_of_each_class_and_split(limit: int, seed: int) -> None:
+    listed = assign(source([0] * 20 + [1] * 9, [None] * 29, [None] * 29), SplitConfig(seed=seed))
+    trial = take(listed, limit, seed)
+    all_of, taken = counts(listed), counts(trial)
+    for label in (0, 1):
+        for split in ("train", "val", "test"):
+            assert taken[label, split] == min(limit, all_of[label, split])
+    assert [v for v in listed.videos if v in trial.videos] == list(trial.videos)
+    assert set(take(listed, limit, seed).videos) <= set(take(listed, limit + 1, seed).videos)  # a larger trial adds
+    assert take(listed, 0, seed) == listed
