@@ -1,9 +1,10 @@
-"""Writes the pages that follow from the code: commands.md from the command line, recipes.md from the recipe models.
+"""Writes the pages that follow from the code: commands.md from the command line, recipes.md from the recipe models,
+sources.md from the kinds of source.
 
     python docs/generate.py           writes them
     python docs/generate.py --check   exits 1 and names those that are stale
 
-Both are made from signatures and fields, not from captured help: they are the same on every terminal and version.
+All are made from signatures and fields, not from captured help: they are the same on every terminal and version.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typer.models import ArgumentInfo
 
 from idtd_cli import recipe
 from idtd_cli.cli.app import app
+from idtd_cli.sources.registry import KINDS
 
 DOCS = Path(__file__).parent
 _NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
@@ -43,7 +45,7 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """File name → text of every generated page."""
-    return {"commands.md": _commands_page(), "recipes.md": _recipes_page()}
+    return {"commands.md": _commands_page(), "recipes.md": _recipes_page(), "sources.md": _sources_page()}
 
 
 def stale() -> list[str]:
@@ -122,7 +124,8 @@ def _commands_page() -> str:
         optional = ["[OPTIONS]"] if len(options) > len(needed) else []
         usage = " ".join(["idtd", name, *(p.name for p in arguments), *needed, *optional])
         parts += [f"## idtd {name}", summary, f"```\n{usage}\n```"]
-        parts.append(_table(("Argument", "Meaning"), [(f"`{p.name}`", p.help) for p in arguments]))
+        if arguments:
+            parts.append(_table(("Argument", "Meaning"), [(f"`{p.name}`", p.help) for p in arguments]))
         rows = [
             (f"`{p.name}`", p.value or "flag", "required" if p.required else p.default or "–", p.help) for p in options
         ]
@@ -186,6 +189,18 @@ def _recipes_page() -> str:
         shipped = recipe.load(path)
         text = path.read_text(encoding="utf-8").rstrip()
         parts += [f"### {name}", shipped.description, f"```\nidtd reproduce {name} OUT\n```", f"```yaml\n{text}\n```"]
+    return _page(parts)
+
+
+def _sources_page() -> str:
+    parts = [
+        "# Sources",
+        _NOTE,
+        "Where labelled videos come from. `idtd prepare` takes `KIND:PLACE`, as in `ucf101:/data/UCF-101`, or a path, "
+        "which is taken for the first of these kinds that it looks like. `idtd sources` prints this list.",
+    ]
+    for name, kind in KINDS.items():
+        parts += [f"## {name}", f"```\n{kind.EXPECTS}\n```"]
     return _page(parts)
 
 

@@ -21,6 +21,7 @@ from idtd_cli.cli.commands.export import export
 from idtd_cli.cli.commands.prepare import prepare
 from idtd_cli.cli.commands.reproduce import reproduce
 from idtd_cli.cli.commands.show import show
+from idtd_cli.cli.commands.sources import sources
 from idtd_cli.errors import IdtdError
 from idtd_cli.version import __version__
 
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo_data, prepare, distill, export, evaluate, reproduce, show):
+for command in (demo_data, sources, prepare, distill, export, evaluate, reproduce, show):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

@@ -1,20 +1,29 @@
-"""A CSV file that lists videos: columns path and label, optionally split (train, val, test) and group.
+"""A CSV file that lists videos: columns path and label, optionally split, group, start and end.
 
-Paths are relative to the file's folder. Other columns are left alone.
+Paths are relative to the file's folder; an address, as in s3://bucket/a.mp4, is asked for its size. With start or end
+(seconds) a row is that part of a longer video. Other columns are left alone.
 """
 
 from __future__ import annotations
 
-import csv
+import io
+import math
+from collections import Counter
 from pathlib import Path
 
 from idtd_cli.errors import InputError
-from idtd_cli.sources.source import SPLITS, Source, Video, checked, relative_id
-from idtd_cli.video.medium import File
+from idtd_cli.sources import lists
+from idtd_cli.sources.source import SPLITS, Source, Video, apart, checked, in_order, relative_id
+from idtd_cli.video.medium import Address, File, Medium
 
 NAME = "csv"
-EXPECTS = """A CSV file with the columns path,label and optionally split,group.
-Paths are relative to its folder; split is train, val or test; videos of one group stay in one split."""
+EXPECTS = """A CSV file with the columns path,label and optionally split,group,start,end.
+Paths are relative to its folder, or addresses such as s3://BUCKET/VIDEO.mp4.
+split is train, val or test; videos of one group stay in one split.
+start and end are seconds: the row is that part of a longer video."""
+
+#: What an address has and a path has not: `relative_id` writes a//b as a/b.
+_MARK = "://"
 
 
 def fits(path: Path) -> bool:
@@ -24,44 +33,68 @@ def fits(path: Path) -> bool:
 def read(place: str, fold: int) -> Source:
     """List the videos of a CSV file. Classes are its labels, sorted; by value if all are whole numbers.
 
+    Parts of one video that have no group are one: they must not be in both train and validation.
+
     Raises:
-        InputError: the file or a row does not say which video and which class.
+        InputError: the file or a row does not say which video, which part of it and which class, or an address cannot
+            be opened.
     """
     path = Path(place)
-    rows = _rows(path)
-    labels = {row["label"] for row in rows}
-    numbers = all(label.isdecimal() for label in labels)
-    classes = tuple(sorted(labels, key=lambda label: (int(label) if numbers else 0, label)))
+    rows = lists.rows(path, ("path", "label"), "path,label or path,label,split,group,start,end")
+    classes = in_order(row["label"] for row in rows)
     index = {name: label for label, name in enumerate(classes)}
-    root = path.parent
+    wheres = [f"{path} line {number}" for number in range(2, len(rows) + 2)]
+    files = [_file_id(row["path"], where) for row, where in zip(rows, wheres, strict=True)]
+    times_listed = Counter(files)
+    media: dict[str, Medium] = {}
     videos = []
-    for number, row in enumerate(rows, start=2):
-        where = f"{path} line {number}"
-        if not row["path"]:
-            raise InputError(f"{where} has no path.")
+    for row, where, file_id in zip(rows, wheres, files, strict=True):
         split = row.get("split") or None
         if split is not None and split not in SPLITS:
             raise InputError(f"{where} has the split {split!r}.", f"Use one of {', '.join(SPLITS)}, or leave it empty.")
-        video_id = relative_id(row["path"], where)
-        videos.append(Video(video_id, File(root / video_id), index[row["label"]], split, row.get("group") or None))
-    return checked(path.name, NAME, classes, videos, root)
+        start, end = _part(row, where)
+        if file_id not in media:
+            media[file_id] = _address(file_id, where) if _MARK in file_id else File(path.parent / file_id)
+        group = row.get("group") or (apart(split, file_id) if times_listed[file_id] > 1 else None)
+        video_id = file_id if start is end is None else f"{file_id}#{_text(start)}-{_text(end)}"
+        videos.append(Video(video_id, media[file_id], index[row["label"]], split, group, start, end))
+    return checked(path.name, NAME, classes, videos, path.parent)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _file_id(text: str, where: str) -> str:
+    if not text:
+        raise InputError(f"{where} has no path.")
+    return text if _MARK in text else relative_id(text, where)
+
+
+def _part(row: dict[str, str], where: str) -> tuple[float | None, float | None]:
+    """Start and end in seconds, None where the row leaves them open."""
+    start, end = (_seconds(row.get(column, ""), column, where) for column in ("start", "end"))
+    if end is not None and end <= (start or 0):
+        raise InputError(f"{where} ends at {_text(end)} s, which is not after its start at {_text(start or 0)} s.")
+    return start, end
+
+
+def _seconds(text: str, column: str, where: str) -> float | None:
+    if not text:
+        return None
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            for needed in ("path", "label"):
-                if needed not in columns:
-                    raise InputError(
-                        f"{path} has no column {needed}; its columns are {', '.join(columns) or 'none'}.",
-                        "Its first line must be path,label or path,label,split,group.",
-                    )
-            reader.fieldnames = columns
-            rows = [{key: value.strip() for key, value in row.items() if isinstance(value, str)} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not readable as CSV in UTF-8 ({error}).") from error
-    if not rows:
-        raise InputError(f"{path} lists no videos.")
-    return rows
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise InputError(f"{where} has the {column} {text!r}.", "Give seconds from 0 on, or leave it empty.")
+    return abs(seconds)  # there is a -0
+
+
+def _text(seconds: float | None) -> str:
+    return "" if seconds is None else str(seconds).removesuffix(".0")
+
+
+def _address(url: str, where: str) -> Address:
+    try:
+        with Address(url, bytes=0).open() as file:
+            return Address(url, bytes=file.seek(0, io.SEEK_END))
+    except Exception as error:  # each file system of fsspec has errors of its own
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise InputError(f"{where} names {url}, which cannot be opened: {reason}.") from error

@@ -10,11 +10,13 @@ A video's class is the folder it lies in; an index on its line must name the sam
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from idtd_cli.errors import InputError
+from idtd_cli.sources import lists
 from idtd_cli.sources.source import SPLITS, Source, Video, checked, relative_id
-from idtd_cli.video.medium import File
+from idtd_cli.video.medium import File, Stills
 
 NAME = "folder"
 EXPECTS = """A folder of class folders: CLASS/VIDEO.mp4 (or another container).
@@ -37,30 +39,46 @@ def read(place: str, fold: int) -> Source:
     Raises:
         InputError: the folder or its lists do not say which videos there are and of which class.
     """
-    root = Path(place)
-    lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
-    if lists:
+    return class_folders(Path(place), NAME, _walk, File)
+
+
+def class_folders(
+    root: Path, kind: str, walk: Callable[[Path], list[str]], medium: Callable[[Path], File | Stills]
+) -> Source:
+    """List the videos of a folder of class folders, by its lists if it has them.
+
+    Args:
+        root: the folder.
+        kind: in whose name.
+        walk: finds the videos in the class folders: their ids.
+        medium: what a video is, of its path.
+
+    Raises:
+        InputError: the folder or its lists do not say which videos there are and of which class.
+    """
+    given = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
+    if given:
         for split in ("train", "test"):
-            if split not in lists:
-                raise InputError(f"{root} has {', '.join(p.name for p in lists.values())} but no {split}.txt.")
-        entries = [entry for split, path in lists.items() for entry in _list(path, split, root)]
+            if split not in given:
+                raise InputError(f"{root} has {', '.join(p.name for p in given.values())} but no {split}.txt.")
+        entries = [entry for split, path in given.items() for entry in _list(path, split, root, medium)]
     else:
-        entries = [(video_id, None, None, video_id) for video_id in _walk(root)]
-    numbered = _classes(root)
+        entries = [(video_id, None, None, video_id) for video_id in walk(root)]
+    numbered = class_list(root)
     if numbered is None:
         numbered = dict(enumerate(sorted({_folder(video_id) for video_id, *_ in entries})))
     names = list(numbered.values())
     videos = [
         Video(
             id=video_id,
-            medium=File(root / video_id),
+            medium=medium(root / video_id),
             label=names.index(_class(video_id, index, numbered, where)),
             split=split,
             group=None,
         )
         for video_id, index, split, where in entries
     ]
-    return checked(root.resolve().name, NAME, tuple(names), videos, root)
+    return checked(root.resolve().name, kind, tuple(names), videos, root)
 
 
 #: id, class index if the line gives one, split, and where this was said.
@@ -74,9 +92,9 @@ def _walk(root: Path) -> list[str]:
             continue
         if entry.is_dir():
             for file in sorted(os.scandir(entry.path), key=lambda file: file.name):
-                if _is_video(file.name) and not file.is_dir():
+                if is_video(file.name) and not file.is_dir():
                     found.append(relative_id(f"{entry.name}/{file.name}", str(root)))
-        elif _is_video(entry.name):
+        elif is_video(entry.name):
             loose.append(entry.name)
     if not found and loose:
         raise InputError(f"{root} has videos but no classes: {loose[0]} lies at its top.", _LAYOUT)
@@ -85,36 +103,40 @@ def _walk(root: Path) -> list[str]:
     return found
 
 
-def _is_video(name: str) -> bool:
+def is_video(name: str) -> bool:
+    """Whether a file of this name is a video."""
     return not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
 
 
-def _list(path: Path, split: str, root: Path) -> list[_Entry]:
+def _list(path: Path, split: str, root: Path, medium: Callable[[Path], File | Stills]) -> list[_Entry]:
+    def there(text: str) -> bool:
+        return medium(root / relative_id(text, where)).exists()
+
     entries: list[_Entry] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lists.lines(path), start=1):
         if not line:
             continue
         where = f"{path} line {number}"
         head, _, tail = line.rpartition(" ")
         # A name may end in a number itself: the file decides which of the two it is.
-        if head and tail.isdecimal() and (_exists(root, head.strip(), where) or not _exists(root, line, where)):
+        if head and tail.isdecimal() and (there(head.strip()) or not there(line)):
             entries.append((relative_id(head.strip(), where), int(tail), split, where))
         else:
             entries.append((relative_id(line, where), None, split, where))
     return entries
 
 
-def _exists(root: Path, text: str, where: str) -> bool:
-    return (root / relative_id(text, where)).is_file()
+def class_list(root: Path) -> dict[int, str] | None:
+    """Index → name of classes.txt, in the order of the indices; None without the file.
 
-
-def _classes(root: Path) -> dict[int, str] | None:
-    """Index → name of classes.txt, in the order of the indices; None without the file."""
+    Raises:
+        InputError: it is empty, or names a class twice.
+    """
     path = root / "classes.txt"
     if not path.is_file():
         return None
     classes: dict[int, str] = {}
-    lines = [line for line in _lines(path) if line]
+    lines = [line for line in lists.lines(path) if line]
     # All lines or none carry an index: a class may be called "2 hands".
     indexed = all(line.split(maxsplit=1)[0].isdecimal() and len(line.split()) > 1 for line in lines)
     for number, line in enumerate(lines):
@@ -153,10 +175,3 @@ def _folder(video_id: str) -> str:
 
 def _span(numbered: dict[int, str]) -> str:
     return f"{min(numbered)} to {max(numbered)}"
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file in UTF-8.") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from idtd_cli.errors import InputError
-from idtd_cli.sources import csv_list, folder
+from idtd_cli.sources import csv_list, folder, frames, hmdb51, hub, kinetics, miniucf, ssv2, ucf101, webdataset
 from idtd_cli.sources.source import Source
 
 
@@ -33,7 +33,9 @@ class Kind(Protocol):
 
 
 #: In the order in which they are tried on a path without a kind: the most particular first.
-KINDS: dict[str, Kind] = {kind.NAME: kind for kind in (csv_list, folder)}
+KINDS: dict[str, Kind] = {
+    kind.NAME: kind for kind in (ucf101, miniucf, hmdb51, kinetics, ssv2, csv_list, webdataset, frames, folder, hub)
+}
 
 
 def find(address: str | Path, fold: int = 1) -> Source:

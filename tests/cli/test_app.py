@@ -12,11 +12,12 @@ import pytest
 import idtd_cli
 from idtd_cli.cli import app
 from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.sources.registry import KINDS
 from idtd_cli.stages import show
 from tests.cli.running import Done
 
 Idtd = Callable[..., Done]
-COMMANDS = ("demo-data", "prepare", "distill", "export", "evaluate", "reproduce", "show")
+COMMANDS = ("demo-data", "sources", "prepare", "distill", "export", "evaluate", "reproduce", "show")
 ROOT = Path(__file__).parents[2]
 
 
@@ -52,6 +53,29 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys\nsys.argv = ['idtd', '--help']\nfrom idtd_cli.cli import app\n"
         "try:\n    app.main()\nexcept SystemExit as left:\n    assert left.code == 0\n"
         "print('LOADED', *sorted({'torch', 'numpy', 'pydantic', 'yaml', 'PIL', 'av', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_the_kinds_of_source_are_listed_with_what_each_expects(idtd: Idtd) -> None:
+    done = idtd("sources")
+    assert (done.code, done.err) == (0, "")
+    intro, *blocks = done.out.rstrip("\n").split("\n\n")
+    assert "KIND:PLACE" in intro
+    assert "bare path" in intro
+    assert [block.split()[0] for block in blocks] == list(KINDS)
+    width = max(map(len, KINDS)) + 2
+    for block, kind in zip(blocks, KINDS.values(), strict=True):
+        assert [line[width:] for line in block.splitlines()] == kind.EXPECTS.splitlines()
+
+
+def test_listing_the_kinds_of_source_loads_no_torch() -> None:
+    code = (
+        "import sys\nsys.argv = ['idtd', 'sources']\nfrom idtd_cli.cli import app\n"
+        "try:\n    app.main()\nexcept SystemExit as left:\n    assert left.code == 0\n"
+        "print('LOADED', *sorted({'torch', 'numpy', 'fsspec'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""

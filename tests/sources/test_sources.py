@@ -2,30 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from idtd_cli.errors import InputError
 from idtd_cli.sources.registry import find
-from idtd_cli.sources.source import Source
-from idtd_cli.video.medium import File
+from idtd_cli.video.medium import Address, File
+from tests.sources.making import listing, touch
 from tests.video.making import shared_data
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"x")
-    return root
 
 
 def lists(root: Path, **texts: str) -> Path:
     for name, text in texts.items():
         (root / f"{name}.txt").write_text(text)
     return root
-
-
-def listing(source: Source) -> list[tuple[str, str, str | None]]:
-    return [(video.id, source.classes[video.label], video.split) for video in source.videos]
 
 
 @pytest.fixture
@@ -185,6 +175,45 @@ def test_csv_labels_that_are_numbers_sort_by_value(root: Path) -> None:
     assert find(csv_file(root, "path,label\na,10\nb,9\n", "a", "b")).classes == ("9", "10")
 
 
+def test_a_csv_of_parts(root: Path) -> None:
+    rows = ["a,x,0,1.5", "a,y,1.5,", "a,x,,3.25", "b,y,-0.0,2", "c,x,,", "d,y,,"]
+    source = find(csv_file(root, "\n".join(["path,label,start,end", *rows]), "a", "b", "c", "d"))
+    assert [(v.id, v.start, v.end, v.group) for v in source.videos] == [
+        ("a#-3.25", None, 3.25, "a"),
+        ("a#0-1.5", 0, 1.5, "a"),
+        ("a#1.5-", 1.5, None, "a"),
+        ("b#0-2", 0, 2, None),
+        ("c", None, None, None),
+        ("d", None, None, None),
+    ]
+    assert [v.medium for v in source.videos[:3]] == [File(root / "a")] * 3
+
+
+def test_parts_of_one_file_are_a_group_within_the_split_that_the_csv_gives(root: Path) -> None:
+    rows = ["a,x,train,,0,1", "a,x,train,,1,2", "a,x,test,,2,3", "b,x,train,p,0,1", "b,x,train,p,1,2"]
+    source = find(csv_file(root, "\n".join(["path,label,split,group,start,end", *rows]), "a", "b"))
+    assert [v.group for v in source.videos] == ["train:a", "train:a", "test:a", "p", "p"]
+
+
+def test_a_file_whose_name_is_that_of_a_part(root: Path) -> None:
+    text = "path,label,end\na,x,1\na#-1,x,\n"
+    with pytest.raises(InputError, match="lists a#-1 twice"):
+        find(csv_file(root, text, "a", "a#-1"))
+
+
+def test_a_csv_of_addresses(root: Path) -> None:
+    with fsspec.open("memory://videos/a b.mp4", "wb") as file:
+        file.write(b"12345")
+    rows = ["memory://videos/a b.mp4,x,0,1", "memory://videos/a b.mp4,x,1,2", "b,x,,"]
+    source = find(csv_file(root, "\n".join(["path,label,start,end", *rows]), "b"))
+    address = Address("memory://videos/a b.mp4", 5)
+    assert [(v.id, v.medium, v.group) for v in source.videos] == [
+        ("b", File(root / "b"), None),
+        ("memory://videos/a b.mp4#0-1", address, address.url),
+        ("memory://videos/a b.mp4#1-2", address, address.url),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -201,6 +230,27 @@ def test_csv_labels_that_are_numbers_sort_by_value(root: Path) -> None:
         ("path,label,split,group\na,x,train,p\nb,x,test,p\n", "has the group p in both train and test"),
         ("path,label\n../a,x\n", "not a path inside"),
         ("path,label\nmissing,x\na,x\n", "1 of 2 listed videos are missing"),
+        (
+            "path,label,start,end\na,x,0,1\nb,x,soon,2\n",
+            r"list.csv line 3 has the start 'soon'. Give seconds from 0 on",
+        ),
+        ("path,label,start,end\na,x,-1,2\n", "line 2 has the start '-1'"),
+        ("path,label,start,end\na,x,nan,2\n", "line 2 has the start 'nan'"),
+        ("path,label,start,end\na,x,1,inf\n", "line 2 has the end 'inf'"),
+        ("path,label,start,end\na,x,2,2\n", "line 2 ends at 2 s, which is not after its start at 2 s"),
+        ("path,label,end\na,x,0\n", "line 2 ends at 0 s, which is not after its start at 0 s"),
+        ("path,label,start,end\na,x,0,1\n./a,x,0.0,1e0\n", "lists a#0-1 twice"),
+        ("path,label,split,start,end\na,x,train,0,1\na,x,test,0,1\n", "has a#0-1 in both"),
+        (
+            "path,label\nfile:///etc/passwd,x\n",
+            r"line 2 names file:///etc/passwd, which cannot be opened: an address must",
+        ),
+        ("path,label\nsimplecache::s3://b/a,x\n", "which cannot be opened: an address must begin with one of http://"),
+        ("path,label\nmemory://x::file:///etc/passwd,x\n", "which cannot be opened: an address must begin with"),
+        (
+            "path,label\nmemory://nowhere/a.mp4,x\n",
+            r"line 2 names memory://nowhere/a.mp4, which cannot be opened: \S.*\.",
+        ),
     ],
 )
 def test_a_csv_that_does_not_hold_together(root: Path, text: str, message: str) -> None:

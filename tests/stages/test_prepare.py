@@ -211,7 +211,7 @@ def test_a_run_that_is_ended_is_gone_on_with(source: Path, tmp_path: Path, how: 
 
 def test_killed_again_and_again_it_gives_the_same_bytes_and_decodes_nothing_twice(source: Path, tmp_path: Path) -> None:
     for name in ("jump", "run"):
-        for i in range(4, 40):
+        for i in range(4, 150):
             shutil.copy(source / name / f"{i % 4}.mp4", source / name / f"{i}.mp4")
     out, journal = tmp_path / "out", tmp_path / ".out.partial" / "journal.jsonl"
     command = [sys.executable, "-m", "idtd_cli", "prepare", str(source), str(out), "--recipe", str(tmp_path / "r.yaml")]
@@ -219,7 +219,7 @@ def test_killed_again_and_again_it_gives_the_same_bytes_and_decodes_nothing_twic
     rng, before = random.Random(0), b""
     for _ in range(10):
         process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
-        wait_for(journal, more_than=len(before) + rng.randrange(2000))
+        wait_for(journal, more_than=len(before) + rng.randrange(1500))
         time.sleep(rng.uniform(0, 0.01))
         process.kill()
         assert process.wait(timeout=20) == -signal.SIGKILL
@@ -229,7 +229,7 @@ def test_killed_again_and_again_it_gives_the_same_bytes_and_decodes_nothing_twic
     heard = Heard()
     prepare.run(source, out, recipe(), heard)
     done = before.count(b"\n") - 1
-    assert 10 <= done < 80
+    assert 10 <= done < 300
     assert heard.notes[1:] == [f"{done} of them were decoded before: going on."]
     prepare.run(source, tmp_path / "undisturbed", recipe(), Heard())
     assert contents(out) == contents(tmp_path / "undisturbed")

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -30,6 +31,39 @@ def make(path: Path, options: str = "-c:v libx264 -pix_fmt yuv420p", *, size: st
     pixels = squares[:, rows][:, :, columns]
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", "25", "-i", "-"]
     ffmpeg(*source, *options.split(), str(path), stdin=pixels.tobytes())
+    return path
+
+
+def make_packed(path: Path) -> Path:
+    """An AVI as DivX wrote it: a B-frame shares the packet of the frame before, and an empty frame fills its place."""
+    plain = make(path.with_suffix(".plain.avi"), "-c:v mpeg4 -bf 1 -g 20 -q:v 2")
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        frames = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+        start = b"\0\0\1\xb6"
+        packets: list[bytes] = []
+        for frame in frames:
+            if frame[frame.index(start) + 4] >> 6 == 2:  # a B-frame
+                packets[-1:] = [packets[-1] + frame, start + b"\x50\x00\x7f"]
+            else:
+                packets.append(frame)
+        packets[0] = packets[0].replace(start, b"\0\0\1\xb2DivX503b1393p" + start)
+        for number, data in enumerate(packets):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, stream.time_base, number == 0
+            packet.pts = packet.dts = number
+            target.mux(packet)
+    return path
+
+
+def spoil(path: Path, start: float, end: float) -> Path:
+    """Put noise in place of the frames of an MP4, from one share of its length to another."""
+    data = bytearray(path.read_bytes())
+    first = data.index(b"mdat") + 4
+    size = data.index(b"moov") - 8 - first
+    begin, behind = first + int(start * size), first + int(end * size)
+    data[begin:behind] = np.random.default_rng(0).bytes(behind - begin)
+    path.write_bytes(data)
     return path
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import partial
 from pathlib import Path
 
 import av
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from idtd_cli.errors import IdtdError
 from idtd_cli.recipe import ClipConfig
-from idtd_cli.video import decode, encode, workers
+from idtd_cli.video import decode, encode
 from idtd_cli.video.medium import File
-from tests.video.making import differences, every_frame, ffmpeg, make, reference, shared_data
+from tests.video.making import differences, every_frame, ffmpeg, make, make_packed, reference, shared_data
 
 needs_decord = pytest.mark.skipif(importlib.util.find_spec("decord") is None, reason="decord is not installed")
 decoders = pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
@@ -55,14 +54,22 @@ def test_every_frame_is_the_one_that_ffmpeg_decodes(tmp_path: Path, name: str) -
 @pytest.mark.parametrize("name", FORMS)
 def test_decord_read_in_order_gives_the_same_frames(tmp_path: Path, name: str) -> None:
     path = make(tmp_path / name, FORMS[name])
-    if name == "stream.ts":  # most of the frames that it gives are others
-        with pytest.raises(decode.DecodeError, match="transport stream, which decord reads wrongly"):
-            decode.decode(File(path), every_frame(40), decoder="decord")
-        return
     ours = decode.decode(File(path), every_frame(40))
     theirs = decode.decode(File(path), every_frame(40), decoder="decord")
+    # Most of the frames that decord gives of a transport stream are others.
+    assert (ours.decoder, theirs.decoder) == ("pyav", "pyav" if name == "stream.ts" else "decord")
     assert ours.frames == theirs.frames
     assert differences(ours.clip_F3HW, theirs.clip_F3HW).max() < 4
+
+
+@decoders
+def test_frames_packed_into_one_packet(tmp_path: Path, decoder: str) -> None:
+    path = make_packed(tmp_path / "packed.avi")
+    expected = reference(path, 32, 32)
+    clip = decode.decode(File(path), every_frame(40), decoder=decoder)
+    assert (clip.frames, clip.decoder) == (40, decoder)
+    assert differences(clip.clip_F3HW, expected).max() < 4
+    assert differences(clip.clip_F3HW[1:], expected[:-1]).min() > 6
 
 
 @needs_decord
@@ -154,6 +161,7 @@ def test_facts(tmp_path: Path) -> None:
     path = make(tmp_path / "v.mp4")
     clip = decode.decode(File(path), every_frame(8))
     assert (clip.frames, clip.fps, clip.width, clip.height, clip.first, clip.last) == (40, 25.0, 64, 48, 2, 37)
+    assert (clip.seconds, clip.decoder) == (1.6, "pyav")
 
 
 def test_decoding_twice_gives_the_same_pixels(tmp_path: Path) -> None:
@@ -230,28 +238,6 @@ def test_a_glitch_is_lived_with_and_heavy_damage_is_not(tmp_path: Path) -> None:
         decode.decode(File(path), every_frame(16))
 
 
-@decoders
-def test_mutated_files_give_a_clip_or_a_reason(tmp_path: Path, decoder: str) -> None:
-    rng = np.random.default_rng(0)
-    paths = []
-    for name in ("b_frames.avi", "b_frames.mp4", "no_count.mkv", "stream.ts", "windows.wmv"):
-        data = np.frombuffer(make(tmp_path / name, FORMS[name]).read_bytes(), np.uint8)
-        for i in range(12):
-            mutant = data.copy()[: rng.integers(1, len(data)) if i % 4 == 0 else None]
-            places = rng.integers(0, len(mutant), rng.choice([1, 5, 40]))
-            mutant[places] = rng.integers(0, 256, len(places))
-            paths.append(tmp_path / f"{i} {name}")
-            paths[-1].write_bytes(mutant.tobytes())
-    job = partial(decode.decode, clip=every_frame(8, min_frames=8), decoder=decoder)
-    results = list(workers.run(job, map(File, paths), workers=2, seconds=20, memory_mb=1024))
-    assert len(results) == 60
-    for result in results:
-        if isinstance(result, workers.Rejected):
-            assert "Error:" not in result.reason  # every way to fail has words of its own
-        else:
-            assert result.clip_F3HW.shape == (8, 3, 32, 32)
-
-
 def test_read_exact_gives_all_frames_at_their_size(tmp_path: Path) -> None:
     frames: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (5, 33, 17, 3), dtype=np.uint8)
     path = tmp_path / "exact.mp4"
@@ -270,8 +256,6 @@ def test_real_files_in_many_codecs() -> None:
     paths = [p for p in sorted(shared_data("decoder_samples").rglob("*")) if p.suffix in {".mp4", ".avi", ".mkv"}]
     assert len(paths) >= 10
     for path in paths:
-        if path.stat().st_size > 700_000:
-            continue
         clip = decode.decode(File(path), ClipConfig(resize="stretch", stored_frames=16, height=64, width=64))
         expected = reference(path, 64, 64)
         picks = [(2 * part + 1) * clip.frames // 32 for part in range(16)]

@@ -37,6 +37,17 @@ def prepare(
     engine: Annotated[
         Engine | None, typer.Option(help="Where the processes run. Same as --set prepare.decode.engine=E.")
     ] = None,
+    download: Annotated[
+        bool,
+        typer.Option(
+            "--download",
+            help="First fetch what is missing from its owner, for ucf101:PLACE, miniucf:PLACE and hmdb51:PLACE: the "
+            "videos to PLACE, the archives and the lists beside it. Says sizes and terms.",
+        ),
+    ] = False,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="With --download: you accept the owner's terms.")
+    ] = False,
 ) -> None:
     """Decode a labelled video set into clips of one size, split into train, validation and test.
 
@@ -46,6 +57,10 @@ def prepare(
     """
     from idtd_cli.stages import prepare as stage
 
+    if download:
+        from idtd_cli.sources.download import fetch, offered
+
+        fetch(*offered(source), accepted=accept_licence, progress=output.Terminal())
     asked = {"decode.workers": workers, "limit": limit, "decode.engine": engine.value if engine else None}
     overrides = [f"prepare.{key}={value}" for key, value in asked.items() if value is not None]
     chosen = options.recipe(recipe, None, [*(set_ or []), *overrides])

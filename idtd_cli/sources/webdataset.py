@@ -1,0 +1,222 @@
+"""WebDataset shards: tar files whose members KEY.mp4 and KEY.cls (or KEY.json) are a video and its class.
+
+A shard is walked header by header, and a video is later decoded where it lies: nothing is unpacked. What `idtd export`
+writes is such a source.
+
+- KEY.cls holds a class, as its name or its index. KEY.json may, under class, label or cls. Where both a name and an
+  index are given, the name counts.
+- classes.txt beside the shards: one class a line, `name` or `index name`. Without it the classes are what the members
+  say, sorted; by value if all are whole numbers.
+- A shard is of the split that its name, or its folder's, begins with: train-000.tar, validation/000.tar. Shards that
+  are all of train say nothing about splits.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import braceexpand
+
+from idtd_cli.errors import InputError
+from idtd_cli.sources import folder
+from idtd_cli.sources.source import Source, Video, checked, in_order, relative_id
+from idtd_cli.video.medium import Member
+
+NAME = "webdataset"
+EXPECTS = """A folder of WebDataset shards, one .tar, or a pattern: webdataset:DIR/train-{000..009}.tar.
+Members are KEY.mp4 (or another container) with KEY.cls, a class's name or index, or KEY.json with class, label or cls.
+Shards may be named by split, train-000.tar and test-000.tar, and indices by a classes.txt beside them."""
+
+#: What the name of a shard or of its folder may begin with → split.
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_COMPRESSED = (".tar.gz", ".tgz")
+#: Folders of shards within a source that are looked into: `idtd export` and others have data/.
+_FOLDERS = ("", "data", "train", "val", "validation", "test")
+#: Bytes that a text, or the header of a member, may have.
+_TEXT_BYTES = 1 << 20
+#: Characters that the name of a class may have.
+_NAME_LENGTH = 200
+
+
+def fits(path: Path) -> bool:
+    return bool(_shards(path))
+
+
+def read(place: str, fold: int) -> Source:
+    """List the videos of shards.
+
+    Raises:
+        InputError: there are no shards, one is compressed or damaged, or a video has no class.
+    """
+    root, shards = _find(place)
+    numbered = folder.class_list(root)
+    splits = {shard: _split(shard, root) for shard in shards}
+    if set(splits.values()) == {"train"}:
+        splits = dict.fromkeys(shards)
+    samples = [(shard, sample) for shard in shards for sample in _samples(shard)]
+    if not samples:
+        raise InputError(f"{place} holds no videos.", "Members must be called KEY.mp4, or as another container.")
+    names = [_name(sample, numbered, shard) for shard, sample in samples]
+    classes = in_order(names) if numbered is None else tuple(numbered.values())
+    index = {name: label for label, name in enumerate(classes)}
+    videos = [
+        Video(f"{shard.relative_to(root).as_posix()}/{sample.id}", sample.medium, index[name], splits[shard], None)
+        for (shard, sample), name in zip(samples, names, strict=True)
+    ]
+    path = Path(place)
+    return checked((path if path.exists() else root).resolve().name, NAME, classes, videos, root)
+
+
+class _Sample(NamedTuple):
+    """A video of a shard and what its members say of its class."""
+
+    id: str
+    medium: Member
+    said: tuple[str, ...]
+
+
+def _find(place: str) -> tuple[Path, list[Path]]:
+    """The folder that ids are relative to, and the shards."""
+    path = Path(place)
+    if not path.exists() and "{" in place:
+        try:
+            shards = [Path(name) for name in braceexpand.braceexpand(place)]
+        except ValueError as error:
+            raise InputError(f"{place} is no pattern of shards ({error}).") from error
+        for shard in shards:
+            if not shard.is_file():
+                raise InputError(f"There is no {shard}, which {place} names.")
+        path = Path(place.partition("{")[0] + "x").parent
+    else:
+        shards = _shards(path)
+    if not shards:
+        raise InputError(f"{place} has no .tar files.", "`idtd sources` says what a webdataset source looks like.")
+    return (path.parent if path.is_file() else path), shards
+
+
+def _shards(path: Path) -> list[Path]:
+    endings = (".tar", *_COMPRESSED)
+    if path.is_file():
+        return [path] if path.name.lower().endswith(endings) else []
+    try:
+        inside = [file for name in _FOLDERS if (path / name).is_dir() for file in (path / name).iterdir()]
+    except OSError:
+        return []
+    return sorted(file for file in inside if file.name.lower().endswith(endings) and not file.name.startswith("."))
+
+
+def _split(shard: Path, root: Path) -> str | None:
+    for name in reversed(shard.relative_to(root).parts):
+        word = re.match(r"[a-z]*", name.lower())
+        if word and word[0] in _SPLITS:
+            return _SPLITS[word[0]]
+    return None
+
+
+def _samples(shard: Path) -> Iterator[_Sample]:
+    """The videos of a shard. Members of one key follow one another, as the format has it."""
+    with _Tar(io.FileIO(shard)) as file:
+        magic = file.read(2)
+        file.seek(0)
+        if shard.name.lower().endswith(_COMPRESSED) or magic == b"\x1f\x8b":
+            raise InputError(
+                f"{shard} is compressed, and videos are read where they lie.", f"Unpack it with `gunzip {shard.name}`."
+            )
+        for _, members in itertools.groupby(_members(file, shard), key=lambda member: member.key):
+            videos: list[_Entry] = []
+            said: list[str] = []
+            for member in members:
+                ending = PurePosixPath(member.name).suffix.lower()
+                if ending in folder.EXTENSIONS:
+                    videos.append(member)
+                elif member.name == f"{member.key}.cls":
+                    said.insert(0, _text(file, member, shard).strip())
+                elif member.name == f"{member.key}.json":
+                    said.extend(_said(_text(file, member, shard), shard, member.name))
+            for member in videos:
+                yield _Sample(member.name, Member(shard, member.offset, member.bytes), tuple(filter(None, said)))
+
+
+class _Entry(NamedTuple):
+    """A plain file in a tar."""
+
+    key: str
+    name: str
+    offset: int
+    bytes: int
+
+
+def _members(file: _Tar, shard: Path) -> Iterator[_Entry]:
+    """The plain files of a tar; links, folders and sparse files are passed over."""
+    again = "Copy or write it again."
+    end = 0
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            while (info := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
+                if info.offset < end or info.size < 0:  # a header that leads back would be read for ever
+                    raise InputError(f"{shard} is damaged at byte {info.offset}.", again)
+                end = info.offset + 1
+                if info.isreg() and not info.issparse():
+                    path = PurePosixPath(relative_id(info.name, str(shard)))
+                    if not path.name.startswith("."):
+                        key = str(path.with_name(path.name.partition(".")[0]))
+                        yield _Entry(key, str(path), info.offset_data, info.size)
+            # The end is marked by zeros, or by nothing at all: else reading stopped at something that is no header.
+            file.seek(tar.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise InputError(f"{shard} is damaged at byte {tar.offset}.", again)
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+        raise InputError(f"{shard} is no readable tar file ({error}).", again) from error
+
+
+class _Tar(io.BufferedReader):
+    """A file that gives no more at once than a header or text may have: a tar can claim one of many gigabytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _TEXT_BYTES:
+            raise tarfile.ReadError("a header is too long")
+        return super().read(size)
+
+
+def _text(file: _Tar, member: _Entry, shard: Path) -> str:
+    if member.bytes > _TEXT_BYTES:
+        raise InputError(f"{shard} has {member.name} of {member.bytes} bytes, which is too long to name a class.")
+    file.seek(member.offset)
+    try:
+        return file.read(member.bytes).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{shard} has {member.name}, which is no text in UTF-8.") from error
+
+
+def _said(text: str, shard: Path, name: str) -> list[str]:
+    """What a JSON text says of the class."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{shard} has {name}, which is no JSON.") from error
+    values = [content.get(key) for key in ("class", "label", "cls")] if isinstance(content, dict) else []
+    return [str(value).strip() for value in values if type(value) in (str, int)]
+
+
+def _name(sample: _Sample, numbered: dict[int, str] | None, shard: Path) -> str:
+    """The class of a video."""
+    if not sample.said:
+        raise InputError(f"{shard} does not say of which class {sample.id} is.", "Add KEY.cls or KEY.json to it.")
+    name = next((said for said in sample.said if not said.isdecimal()), sample.said[0])
+    if len(name) > _NAME_LENGTH:
+        raise InputError(f"{shard} gives {sample.id} a class of {len(name)} characters, which is no name.")
+    if name.isdecimal():
+        name = str(int(name))
+    if numbered is None or name in numbered.values():
+        return name
+    if name.isdecimal() and int(name) in numbered:
+        return numbered[int(name)]
+    raise InputError(f"{shard} gives {sample.id} the class {name}, which is not in classes.txt.")
