@@ -22,8 +22,16 @@ SURFACE = {
     "demo-data": ("OUT", "--classes", "--train", "--test", "--size", "--frames", "--seed"),
     "sources": (),
     "prepare": (
-        "SOURCE", "OUT", "--recipe", "--set", "--workers", "--limit", "--engine", "--download", "--accept-licence",
-    ),  # fmt: skip
+        "SOURCE",
+        "OUT",
+        "--recipe",
+        "--set",
+        "--workers",
+        "--limit",
+        "--engine",
+        "--download",
+        "--accept-licence",
+    ),
     "distill": ("PREPARED", "RUN", "--recipe", "--set", "--seed", "--device", "--resume"),
     "export": ("RUN", "OUT"),
     "evaluate": ("SET...", "--on", "--out", "--recipe", "--set", "--seeds", "--device", "--json"),
