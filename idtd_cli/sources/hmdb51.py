@@ -40,6 +40,8 @@ def read(place: str, fold: int) -> Source:
     fold = lists.official(fold, NAME)
     root = Path(place)
     folder = _lists(root)
+    if not root.is_dir():
+        raise InputError(f"There is no folder {root}.")
     if folder is None:
         raise InputError(
             f"{root} has no lists like brush_hair_test_split{fold}.txt, nor has {_LISTS} in it or beside it.",

@@ -23,6 +23,8 @@ def find(names: tuple[str, ...], folders: tuple[Path, ...], holder: str) -> Path
         for name in names:
             if (folder / name).is_file():
                 return folder / name
+    if not folders[0].is_dir():
+        raise InputError(f"There is no folder {folders[0]}.")
     elsewhere = " or ".join(str(folder) for folder in folders[1:])
     raise InputError(f"{folders[0]} has no {names[0]}, nor has {elsewhere}.", f"{holder} holds it.")
 
