@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from fractions import Fraction
 from io import FileIO
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -165,11 +165,10 @@ class Writer:
         if not lines:
             unfinished.discard()
             (self._folder / "shards").mkdir(parents=True)
-        self._journal = open(unfinished.journal, "r+b" if lines else "wb", buffering=0)  # noqa: SIM115 - by `close`
+        self._journal_path = unfinished.journal
+        self._journal: FileIO | None = None  # there is none before the first video
         if lines:
             self._recover(lines)
-        else:
-            self._note({"begun": parents})
 
     def add(
         self,
@@ -259,7 +258,8 @@ class Writer:
 
     def close(self) -> None:
         """Let go of the files; what was taken stays."""
-        self._journal.close()
+        if self._journal is not None:
+            self._journal.close()
         if self._shard is not None:
             self._shard.close()
 
@@ -276,6 +276,9 @@ class Writer:
             self._close_shard()
 
     def _note(self, line: dict[str, object]) -> None:
+        if self._journal is None:
+            self._journal = open(self._journal_path, "wb", buffering=0)  # noqa: SIM115 - closed by `close`
+            _write(self._journal, _json_line({"begun": self._parents}))
         _write(self._journal, _json_line(line))
 
     def _shard_name(self) -> str:
@@ -331,8 +334,8 @@ class Writer:
         for path in (self._folder / "shards").iterdir():
             if path.name > (self._shard_name() if self._shard else max(self._digests, default="")):
                 path.unlink()
-        ends = accumulate(len(_json_line(line)) for line in lines[:holds])
-        end = max(ends)
+        self._journal = open(self._journal_path, "r+b", buffering=0)  # noqa: SIM115 - closed by `close`
+        end = sum(len(_json_line(line)) for line in lines[:holds])
         self._journal.truncate(end)
         self._journal.seek(end)
         self._close_full_shard()

@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idtd_cli import provenance, storage
+from idtd_cli import storage
+from idtd_cli.engines import engine
+from idtd_cli.engines import registry as engines
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import SPLITS, PreparedDocument, PreparedSet, Rejected, Writer
 from idtd_cli.recipe import ClipConfig, DecodeConfig, PrepareConfig, Recipe, section_digest
 from idtd_cli.sources import registry, splits
 from idtd_cli.sources.source import Source, Video
-from idtd_cli.video import decode, workers
+from idtd_cli.video import decode
 
 if TYPE_CHECKING:
     from idtd_cli.runlog import Progress
@@ -103,16 +105,11 @@ def _decode_all(source: Source, config: PrepareConfig, writer: Writer, progress:
         if writer.done:
             task.advance(len(writer.done), rejected=rejected)
         if left:
-            results = workers.run(
-                partial(_decode, clip=config.clip, decoder=config.decode.decoder),
-                left,
-                workers=min(config.decode.workers or provenance.cores(), len(left)),
-                seconds=config.decode.seconds,
-                memory_mb=config.decode.memory_mb,
-            )
+            job = partial(_decode, clip=config.clip, decoder=config.decode.decoder)
+            results = engines.run(job, left, config.decode)
             with closing(results):
                 for video, result in zip(left, results, strict=True):
-                    if isinstance(result, workers.Rejected):
+                    if isinstance(result, engine.Rejected):
                         rejected += 1
                         writer.reject(video.id, result.reason)
                     else:

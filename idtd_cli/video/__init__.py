@@ -1,1 +1,1 @@
-"""Video files: choosing frames, decoding in guarded workers, encoding. Numpy arrays in, numpy arrays out."""
+"""Video files: choosing frames, decoding, encoding. Numpy arrays in, numpy arrays out."""

@@ -157,6 +157,13 @@ def test_a_class_that_loses_all_clips_of_a_split_ends_the_run(source: Path, tmp_
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_run_that_never_began_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # nothing listens there
+    with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
+        prepare.run(source, tmp_path / "out", recipe(decode={"engine": "ray"}), Heard())
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
     (tmp_path / "films" / "run").mkdir(parents=True)
     (tmp_path / "films" / "run" / "1.mp4").touch()

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idtd_cli.video import decode, workers
+from idtd_cli.engines import local
+from idtd_cli.engines.engine import Rejected
+from idtd_cli.video import decode
 from idtd_cli.video.medium import File, Medium, Member, Stills
 from tests.video.making import every_frame, ffmpeg, make
 
@@ -113,15 +115,15 @@ def test_no_file_stops_a_run(tmp_path: Path, decoder: str) -> None:
     if decoder == "decord":
         pytest.importorskip("decord")
     job = partial(decode.decode, clip=every_frame(8, min_frames=8), decoder=decoder)
-    list(workers.run(job, [File(tmp_path / "absent")], workers=1, seconds=20, memory_mb=1024))  # starts the server
+    list(local.run(job, [File(tmp_path / "absent")], workers=1, seconds=20, memory_mb=1024))  # starts the server
     before = children()
     media = broken(tmp_path)
     media += [File(path) for path in mutants(tmp_path, 200 if decoder == "pyav" else 60)]
-    results = list(workers.run(job, [*media, File(tmp_path / "good.mp4")], workers=2, seconds=20, memory_mb=1024))
+    results = list(local.run(job, [*media, File(tmp_path / "good.mp4")], workers=2, seconds=20, memory_mb=1024))
 
     assert len(results) == len(media) + 1
     assert isinstance(results[-1], decode.Clip)
-    rejected = [isinstance(result, workers.Rejected) for result in results[:-1]]
+    rejected = [isinstance(result, Rejected) for result in results[:-1]]
     assert sum(rejected[: len(BROKEN)]) >= 18
     assert sum(rejected) < len(media) / 2 + len(BROKEN)  # changed bytes do no such harm to most
     for medium, result in zip(media, results, strict=False):

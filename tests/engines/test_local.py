@@ -1,17 +1,19 @@
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from idtd_cli.engines import local
+from idtd_cli.engines.engine import Rejected
 from idtd_cli.errors import IdtdError
-from idtd_cli.video import workers
 from idtd_cli.video.decode import DecodeError
 
 
@@ -33,13 +35,13 @@ def job(item: object) -> object:
             raise DecodeError("is damaged: so it is")
         case "bug":
             raise KeyError("no such\nkey")
-        case "unpicklable":
-            return lambda: None
+        case "pid":
+            return os.getpid()
     return item
 
 
 def run(items: list[object], n: int = 2, seconds: float = 30) -> list[object]:
-    return list(workers.run(job, items, workers=n, seconds=seconds, memory_mb=512))
+    return list(local.run(job, items, workers=n, seconds=seconds, memory_mb=512))
 
 
 def test_results_come_in_order() -> None:
@@ -54,7 +56,7 @@ def test_nothing_to_do() -> None:
 def test_a_bad_file_costs_itself_alone(n: int) -> None:
     items = [0, "segfault", 1, "damaged", 2, "allocate", 3, "exit", 4, "bug", 5, "segfault", "segfault", 6]
     results = run(list(items), n)
-    reasons = [result.reason if isinstance(result, workers.Rejected) else result for result in results]
+    reasons = [result.reason if isinstance(result, Rejected) else result for result in results]
     assert reasons == [
         0,
         "crashed the decoder (signal 11)",
@@ -76,31 +78,49 @@ def test_a_bad_file_costs_itself_alone(n: int) -> None:
 @pytest.mark.parametrize("hang", ["hang", "deaf"])
 def test_a_hang_is_ended(hang: str) -> None:
     start = time.monotonic()
-    assert run([0, hang, 1, 2], seconds=1) == [0, workers.Rejected("took longer than 1 s"), 1, 2]
+    assert run([0, hang, 1, 2], seconds=1) == [0, Rejected("took longer than 1 s"), 1, 2]
     assert time.monotonic() - start < 15
 
 
+class Counted(list[object]):
+    """A list that knows how many of its items were taken."""
+
+    taken = 0
+
+    def __iter__(self) -> Iterator[object]:
+        for item in super().__iter__():
+            self.taken += 1
+            yield item
+
+
 def test_few_items_are_in_flight() -> None:
-    counter = itertools.count()
-    results = workers.run(job, counter, workers=2, seconds=30, memory_mb=512)
+    items = Counted(range(100))
+    results = local.run(job, items, workers=2, seconds=30, memory_mb=512)
     for _ in range(10):
         next(results)
     results.close()
-    assert next(counter) <= 14
+    assert 10 <= items.taken <= 10 + 4 * 2
+
+
+def test_a_pool_serves_one_run_after_the_other() -> None:
+    with closing(local.Pool(1, 30, 512)) as pool:
+        first = list(pool.run(job, ["pid", "pid"]))
+        assert list(pool.run(job, ["pid", "segfault"])) == [first[0], Rejected("crashed the decoder (signal 11)")]
+        assert list(pool.run(job, ["pid"])) != first[:1]
 
 
 def test_workers_that_cannot_start_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_limit", os._exit)
+    monkeypatch.setattr(local, "_limit", os._exit)
     with pytest.raises(IdtdError, match="cannot be started"):
-        list(workers.run(job, [1, 2], workers=2, seconds=30, memory_mb=257))
+        list(local.run(job, [1, 2], workers=2, seconds=30, memory_mb=257))
 
 
 _CHILDREN = """
 import multiprocessing, sys, time
-from idtd_cli.video import workers
+from idtd_cli.engines import local
 
 if __name__ == "__main__":
-    for item in workers.run(time.sleep, [0, 1000, 1000, 1000], workers=2, seconds=1000, memory_mb=512):
+    for item in local.run(time.sleep, [0, 1000, 1000, 1000], workers=2, seconds=1000, memory_mb=512):
         print("started", flush=True)
 """
 

@@ -1,15 +1,14 @@
-"""Worker processes with a time and a memory limit a file: a decoder may crash or hang, the run may not."""
+"""Processes on this machine, with a time and a memory limit a file: a decoder may crash or hang, the run may not."""
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from itertools import islice
 from multiprocessing import forkserver
 from pathlib import Path
@@ -17,87 +16,86 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from idtd_cli import provenance
+from idtd_cli.engines.engine import Rejected
 from idtd_cli.errors import IdtdError
 from idtd_cli.video.decode import DecodeError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-
-@dataclass(frozen=True)
-class Rejected:
-    """A file that gave no result; `reason` goes on after its name: "took longer than 60 s"."""
-
-    reason: str
+#: Items in flight for each worker. Results wait for those before them: with fewer, workers idle behind a long video.
+_AHEAD = 4
 
 
 def run(
-    job: Callable[[T], R], items: Iterable[T], *, workers: int, seconds: float, memory_mb: int
+    job: Callable[[T], R], items: Sequence[T], *, workers: int, seconds: float, memory_mb: int
 ) -> Generator[R | Rejected, None, None]:
-    """Run a job on each item in worker processes; results come in the order of the items.
+    """The engine `local`: see `Engine`."""
+    if items:
+        with closing(Pool(min(workers or provenance.cores(), len(items)), seconds, memory_mb)) as pool:
+            yield from pool.run(job, items)
 
-    Few items are in flight at once, so `items` may be long or lazy. Closing the generator, or an exception such as
-    Ctrl-C in its consumer, ends the workers.
 
-    Args:
-        job: a function that can be pickled, with results that can be too.
-        workers: number of processes.
-        seconds: time limit for one item.
-        memory_mb: MiB that one item may need, beyond what the worker takes itself. Not enforced outside of Linux.
+class Pool:
+    """Worker processes that serve one run after the other, until they are closed."""
 
-    Raises:
-        IdtdError: no worker can be started.
-    """
-    source = iter(items)
-    pool = _Pool(job, workers, seconds, memory_mb)
-    pending: deque[tuple[T, Any]] = deque()
-    breakdowns, results = 0, 0
-    try:
+    def __init__(self, workers: int, seconds: float, memory_mb: int) -> None:
+        self._workers, self._seconds, self._memory_mb = workers, seconds, memory_mb
+        self._works = False  # whether any item ever came back
+        self._pool = self._start()
+
+    def run(self, job: Callable[[T], R], items: Sequence[T]) -> Generator[R | Rejected, None, None]:
+        """As an engine does. After a run that was not read to its end, the pool can but be closed.
+
+        Raises:
+            IdtdError: no worker can be started.
+        """
+        source = iter(items)
+        pending: deque[tuple[T, Any]] = deque()
+        breakdowns = 0
         while True:
-            for item in islice(source, 2 * workers - len(pending)):
-                pending.append((item, pool.submit(item)))
+            for item in islice(source, _AHEAD * self._workers - len(pending)):
+                pending.append((item, self._submit(job, item)))
             if not pending:
                 return
             try:
-                result = pool.result(pending[0][1])
+                result = self._result(pending[0][1])
             except BrokenProcessPool as error:
+                # In rare cases a crash breaks the pool itself, which is replaced as a whole.
                 breakdowns += 1
-                pool.restart()
+                self.close()
+                self._pool = self._start()
                 if breakdowns == 3:
-                    if not results:
+                    if not self._works:
                         raise IdtdError("Worker processes for decoding cannot be started.") from error
                     pending.popleft()
                     breakdowns = 0
                     yield Rejected("crashed the decoder")
-                pending = deque((item, pool.submit(item)) for item, _ in pending)
+                pending = deque((item, self._submit(job, item)) for item, _ in pending)
                 continue
             pending.popleft()
-            breakdowns, results = 0, results + 1
+            breakdowns, self._works = 0, True
             yield result
-    finally:
-        pool.stop()
 
-
-class _Pool:
-    """A pebble pool that can be replaced as a whole, in the rare case that a crash breaks the pool itself."""
-
-    def __init__(self, job: Callable[[Any], Any], workers: int, seconds: float, memory_mb: int) -> None:
-        self._job, self._workers, self._seconds, self._memory_mb = job, workers, seconds, memory_mb
-        self._pool = self._start()
+    def close(self) -> None:
+        """End the workers, whatever they are at."""
+        self._pool.stop()
+        self._pool.join()
 
     def _start(self) -> Any:
         return ProcessPool(
             max_workers=self._workers, initializer=_limit, initargs=(self._memory_mb,), context=_context()
         )
 
-    def submit(self, item: object) -> Any:
-        """A future; None if the pool is broken, which `result` then reports."""
+    def _submit(self, job: Callable[[T], R], item: T) -> Any:
+        """A future; None if the pool is broken, which `_result` then reports."""
         try:
-            return self._pool.schedule(_guard, args=(self._job, item, self._memory_mb), timeout=self._seconds)
+            return self._pool.schedule(_guard, args=(job, item, self._memory_mb), timeout=self._seconds)
         except RuntimeError:
             return None
 
-    def result(self, future: Any) -> Any:
+    def _result(self, future: Any) -> Any:
         """The job's result, or `Rejected`.
 
         Raises:
@@ -115,14 +113,6 @@ class _Pool:
         except ProcessExpired as error:
             code = error.exitcode or 0
             return Rejected(f"crashed the decoder ({f'signal {-code}' if code < 0 else f'exit code {code}'})")
-
-    def restart(self) -> None:
-        self.stop()
-        self._pool = self._start()
-
-    def stop(self) -> None:
-        self._pool.stop()
-        self._pool.join()
 
 
 def _guard(job: Callable[[T], R], item: T, memory_mb: int) -> R | Rejected:
