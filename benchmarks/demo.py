@@ -1,6 +1,6 @@
-"""How well the demo recipe distils: IDTD against pixel matching, random clips and the full data, over several seeds.
+"""How well the demo recipe distils: IDTD against every reference, over several distillation seeds.
 
-    python benchmarks/demo.py OUT [--ipc 1 5] [--seeds 3] [--methods idtd pixel] [--source SOURCE] [--set a.b=c ...]
+    python benchmarks/demo.py OUT [--ipc 1 5] [--seeds 3] [--methods METHOD ...] [--source SOURCE] [--set a.b=c ...]
 
 Every distillation seed makes a set of its own; every set trains `evaluate.students` students. The table gives the mean
 over all students of all seeds, its standard error over the means of the sets, and what the difference between IDTD and
@@ -13,6 +13,7 @@ import argparse
 import math
 import statistics
 from pathlib import Path
+from typing import get_args
 
 from idtd_cli import provenance, recipe
 from idtd_cli.cli.output import Terminal
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="demo")
     parser.add_argument("--ipc", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=["idtd", "pixel"])
+    parser.add_argument("--methods", nargs="+", default=get_args(recipe.Method))
     parser.add_argument("--source", type=Path)
     parser.add_argument("--set", action="append", default=[])
     asked = parser.parse_args()
@@ -58,7 +59,7 @@ def main() -> None:
     for ipc, row in zip(asked.ipc, rows, strict=True):
         print(f"\n{ipc} video(s) a class")
         for method, (mean, error, count) in row.items():
-            print(f"  {method:8} {100 * mean:5.1f} ± {100 * error:.1f} (standard error, n = {count})")
+            print(f"  {method:9} {100 * mean:5.1f} ± {100 * error:.1f} (standard error, n = {count})")
         if {"idtd", "pixel"} <= row.keys():
             (idtd, idtd_error, _), (pixel, pixel_error, _) = row["idtd"], row["pixel"]
             gap = (idtd - pixel) / math.hypot(idtd_error, pixel_error)
@@ -72,7 +73,7 @@ def figures(report: ReportDocument) -> dict[str, tuple[float, float, int]]:
     which is the larger and the honest one.
     """
     found = {}
-    for method in ("idtd", "pixel", "random", "full"):
+    for method in dict.fromkeys(result.method for result in report.results):
         results = [result for result in report.results if result.method == method]
         if not results:
             continue

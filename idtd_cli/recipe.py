@@ -20,6 +20,7 @@ from idtd_cli.errors import InputError
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
+Method = Literal["idtd", "pixel", "herding", "k-center"]
 
 
 class Section(BaseModel):
@@ -110,6 +111,17 @@ class AugmentationConfig(Section):
     speed: float = Field(1.0, ge=1, description="a view shows between 1/speed and all of its stretch")
 
 
+class FitConfig(Section):
+    """How a network is trained: from scratch, SGD, step size lowered tenfold after half of the steps."""
+
+    steps: int = Field(500, ge=1, description="updates, whatever the size of the set")
+    batch: int = Field(256, ge=1, description="clips an update; a smaller set is one batch")
+    step_size: float = Field(0.01, gt=0, description="SGD step size")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="of SGD")
+    flip: bool = Field(False, description="random horizontal flips in training; off where direction is the label")
+
+
 class PoolConfig(Section):
     """Feature Pool."""
 
@@ -155,10 +167,18 @@ class PixelConfig(Section):
     step_size: float = Field(0.02, gt=0, description="Adam step size")
 
 
+class CoresetConfig(Section):
+    """The references that choose real clips: by what `distill.network` sees in them, once it is trained on them."""
+
+    fit: FitConfig = FitConfig()
+
+
 class DistillConfig(Section):
     """`idtd distill`."""
 
-    method: Literal["idtd", "pixel"] = Field("idtd", description="parametrisation of the synthetic videos")
+    method: Method = Field(
+        "idtd", description="idtd and pixel match synthetic videos to the real clips; herding and k-center choose clips"
+    )
     matching: Literal["dm"] = Field("dm", description="matching loss; dm: distribution matching")
     common: float = Field(
         1.0, ge=0, description="dm: weight of what all classes' differences share; 1 is as published, 0 ignores it"
@@ -174,17 +194,7 @@ class DistillConfig(Section):
     augmentation: AugmentationConfig = AugmentationConfig()
     idtd: IdtdConfig = IdtdConfig()
     pixel: PixelConfig = PixelConfig()
-
-
-class FitConfig(Section):
-    """How a student is trained: from scratch, SGD, step size lowered tenfold after half of the steps."""
-
-    steps: int = Field(500, ge=1, description="updates, the same number for every set")
-    batch: int = Field(256, ge=1, description="clips an update; a smaller set is one batch")
-    step_size: float = Field(0.01, gt=0, description="SGD step size")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(5e-4, ge=0, description="of SGD")
-    flip: bool = Field(False, description="random horizontal flips in training; off where direction is the label")
+    coreset: CoresetConfig = CoresetConfig()
 
 
 class EvaluateConfig(Section):
@@ -203,9 +213,7 @@ class Recipe(Section):
 
     name: str = Field(description="names runs and reports")
     description: str = Field("", description="what it is for, one sentence")
-    methods: tuple[Literal["idtd", "pixel"], ...] = Field(
-        ("idtd", "pixel"), min_length=1, description="what `idtd reproduce` distils"
-    )
+    methods: tuple[Method, ...] = Field(("idtd", "pixel"), min_length=1, description="what `idtd reproduce` distils")
     prepare: PrepareConfig = PrepareConfig()
     distill: DistillConfig = DistillConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

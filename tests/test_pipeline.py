@@ -91,6 +91,14 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
     assert found.labels_N.tolist() == [0, 0, 1, 1, 2, 2]
 
 
+def test_a_coreset(tmp_path: Path, prepared: Path) -> None:
+    said = idtd("distill", prepared, "run", *changes(distill__method="k-center", distill__ipc=2), cwd=tmp_path)
+    assert said.stdout == "run: k-center, 2 videos a class. Next: idtd export run OUT\n"
+    idtd("export", "run", "set", cwd=tmp_path)
+    said = idtd("evaluate", "set", "--on", prepared, "--out", "report", cwd=tmp_path)
+    assert "k-center coreset (set)" in said.stdout
+
+
 def test_reproduce_twice(tmp_path: Path, videos: Path) -> None:
     recipe = write_recipe(tmp_path / "tiny.yaml")
     first = idtd("reproduce", recipe, "out", "--source", videos, "--json", cwd=tmp_path)

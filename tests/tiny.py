@@ -46,6 +46,7 @@ def settings(**changes: Any) -> dict[str, Any]:
                 "fusor": {"channels": 4, "step_size": 0.0001},
             },
             "pixel": {"step_size": 0.5},
+            "coreset": {"fit": {"steps": STEPS, "batch": 4}},
         },
         "evaluate": {
             "students": 2,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from idtd_cli.method.temporal_augmentation import Views, read
+from idtd_cli.method.temporal_augmentation import Views, read, whole
 
 
 class RealClips:
@@ -37,6 +37,10 @@ class RealClips:
         order = keys.masked_fill(beyond, 2).argsort(dim=1)
         turn_CB = torch.arange(count, device=device) % self.count_C[:, None]
         return self.first_C[:, None] + order.gather(1, turn_CB)
+
+    def whole(self, index_B: Tensor, frames: int) -> Tensor:
+        """Clips from their first to their last frame, as a distilled set stores them: (B, T, 3, H, W) uint8."""
+        return read(self.videos_NF3HW, whole(index_B), frames).round().to(torch.uint8)
 
     def stretches(self, index_B: Tensor, span: float, frames: int, generator: torch.Generator) -> Tensor:
         """A stretch of each clip, from a random start: (B, L, 3, H, W) float in 0..255.

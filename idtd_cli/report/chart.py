@@ -11,7 +11,14 @@ from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.redundancy import ClassRedundancy
 from idtd_cli.report.summary import TITLES, ordered
 
-_COLOURS = {"idtd": "#2563eb", "pixel": "#f59e0b", "random": "#9ca3af", "full": "#111827"}
+_COLOURS = {
+    "idtd": "#2563eb",
+    "pixel": "#f59e0b",
+    "herding": "#0d9488",
+    "k-center": "#7c3aed",
+    "random": "#9ca3af",
+    "full": "#111827",
+}
 #: Classes from which on the names need a larger page.
 _CROWD = 30
 _LONGEST_NAME = 32

@@ -28,7 +28,7 @@ class Spread(Section):
 class Result(Section):
     """One set, trained on by several students."""
 
-    method: str = Field(description="idtd, pixel, random or full")
+    method: str = Field(description="a method of distill.method, random or full")
     set: str | None = Field(None, description="folder name of the set; null for random and full")
     seed: int | None = Field(None, description="of the distillation; null for random and full")
     student: str

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from idtd_cli.report.document import ReportDocument, Result
 
 #: What each method is called for people, in the order in which they are shown.
-TITLES = {"full": "full data", "random": "random real clips", "pixel": "pixel matching", "idtd": "IDTD"}
+TITLES = {
+    "full": "full data",
+    "random": "random real clips",
+    "herding": "herding coreset",
+    "k-center": "k-center coreset",
+    "pixel": "pixel matching",
+    "idtd": "IDTD",
+}
 
 
 def ordered(report: ReportDocument) -> list[Result]:

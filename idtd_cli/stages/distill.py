@@ -1,4 +1,7 @@
-"""`idtd distill`: prepared set → run. The loop itself is in `idtd_cli.method.loop`; this stage feeds and records it."""
+"""`idtd distill`: prepared set → run. Videos are made by matching, or clips are chosen; this stage feeds and records.
+
+The matching loop itself is in `idtd_cli.method.loop`, the choice of clips in `idtd_cli.baselines.coreset`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from idtd_cli import provenance, storage
+from idtd_cli.baselines.coreset import CHOICES, coreset, embeddings
 from idtd_cli.baselines.pixel import PixelVideos
 from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.errors import IdtdError, InputError
@@ -21,15 +25,18 @@ from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.pool_start import pool_start
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.method.synthesizer import Synthesizer
+from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import DistillConfig, Recipe, section_digest
 from idtd_cli.run_folder import RunDocument, RunFolder, differences
 from idtd_cli.runlog import Metrics, Progress
 from idtd_cli.students import registry
+from idtd_cli.students.training import LabelledVideos, fit
 
 #: Steps between two looks at the losses: a look makes the host wait for the device.
 _LOOK_EVERY = 10
 _LOWER = "Lower the step sizes (distill.*.step_size)."
+_LOWER_FIT = "Lower distill.coreset.fit.step_size."
 
 
 def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, progress: Progress) -> RunFolder:
@@ -40,13 +47,13 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
         out: the run folder, to make or (with `resume`) to go on with.
         recipe: its `distill` section is what runs.
         device: "cpu" or "cuda".
-        resume: go on from the last checkpoint.
+        resume: go on from the last checkpoint; a coreset, which has none, starts again.
         progress: where to report to.
 
     Raises:
         InputError: the folders or the recipe do not fit together.
-        IdtdError: a loss or the videos became non-finite.
-        KeyboardInterrupt: passed on after a checkpoint was written.
+        IdtdError: a loss, the videos or the embeddings became non-finite.
+        KeyboardInterrupt: passed on, of matching after a checkpoint was written.
     """
     source = PreparedSet.open(prepared)
     config, clip = recipe.distill, source.document.clip
@@ -59,7 +66,22 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
     videos_NF3HW, labels_N = source.clips("train")
     real = RealClips(videos_NF3HW.to(device), labels_N.to(device), task.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
-    parametrisation = _parametrise(config, real, normalisation, clip.frames).to(device)
+    make = _choose if config.method in CHOICES else _match
+    videos_NT3HW = make(config, task, real, normalisation, device, folder, progress)
+    return folder.finish(videos_NT3HW.cpu(), torch.arange(real.classes).repeat_interleave(config.ipc))
+
+
+def _match(
+    config: DistillConfig,
+    task: registry.Task,
+    real: RealClips,
+    normalisation: Normalisation,
+    device: str,
+    folder: RunFolder,
+    progress: Progress,
+) -> Tensor:
+    """Synthetic videos (N, T, 3, H, W) uint8, optimised from the folder's last checkpoint on, or from the start."""
+    parametrisation = _parametrise(config, real, normalisation, task.frames).to(device)
     optimiser = torch.optim.Adam(parametrisation.step_sizes(), betas=(config.momentum, 0.99))
     done = 0
     if (checkpoint := folder.latest_checkpoint()) is not None:
@@ -69,7 +91,7 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
     def draw_network(seed: int) -> Embed:
         return registry.build(config.network, task, seed, device).eval().requires_grad_(False).embed
 
-    steps = distil(parametrisation, optimiser, real, normalisation, draw_network, config, clip.frames, done)
+    steps = distil(parametrisation, optimiser, real, normalisation, draw_network, config, task.frames, done)
     unread: list[Step] = []
     with (
         Metrics(folder.metrics, done) as metrics,
@@ -98,7 +120,39 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
         videos = parametrisation()
     if not videos.isfinite().all():
         raise IdtdError("The videos became not finite in the last step.", _LOWER)
-    return folder.finish(normalisation.to_uint8(videos).cpu(), torch.arange(real.classes).repeat_interleave(config.ipc))
+    return normalisation.to_uint8(videos)
+
+
+def _choose(
+    config: DistillConfig,
+    task: registry.Task,
+    real: RealClips,
+    normalisation: Normalisation,
+    device: str,
+    folder: RunFolder,
+    progress: Progress,
+) -> Tensor:
+    """Real clips (N, T, 3, H, W) uint8, chosen by what a network sees in them that is trained on all of them."""
+    network = registry.build(config.network, task, config.seed, device)
+    every = LabelledVideos(real.videos_NF3HW, real.labels_N)
+    augmentation = TemporalAugmentation(every.segments, **config.augmentation.model_dump())
+    steps = config.coreset.fit.steps
+    unread: list[tuple[int, Tensor]] = []
+    with Metrics(folder.metrics, 0) as metrics, progress.stage(f"train a network ({config.method})", steps) as bar:
+
+        def watch(number: int, loss: Tensor) -> None:
+            unread.append((number, loss))
+            if len(unread) == _LOOK_EVERY or number + 1 == steps:
+                for seen, value in unread:
+                    _write(seen, {"training": value.item()}, metrics, _LOWER_FIT)
+                bar.advance(len(unread), training=loss.item())
+                unread.clear()
+
+        fit(network, every, normalisation, config.coreset.fit, augmentation, task.frames, config.seed, watch)
+    x_ND = embeddings(real, network.eval().embed, normalisation, task.frames)
+    if not x_ND.isfinite().all():
+        raise IdtdError("The network became not finite in the last step of its training.", _LOWER_FIT)
+    return real.whole(coreset(x_ND, real.count_C, config.ipc, CHOICES[config.method]), task.frames)
 
 
 def _open(source: PreparedSet, out: Path, recipe: Recipe, task: registry.Task, device: str, resume: bool) -> RunFolder:
@@ -181,17 +235,19 @@ def _ctrl_c_held_back() -> Iterator[Callable[[], bool]]:
 
 
 def _record(steps: list[Step], metrics: Metrics) -> None:
-    """Write the losses of some steps down, and stop if one of them is not a number."""
+    """Write the losses of some steps of matching down, and stop if one of them is not a number."""
     for step in steps:
         losses = {"matching": step.matching.item(), "diversity": step.diversity.item()}
-        metrics.add(step.number, **losses)
-        bad = [name for name, value in losses.items() if not math.isfinite(value)]
-        if bad:
-            raise IdtdError(
-                f"The {bad[0]} loss became {losses[bad[0]]} at step {step.number}.",
-                _LOWER,
-            )
+        _write(step.number, losses, metrics, _LOWER)
+
+
+def _write(number: int, losses: dict[str, float], metrics: Metrics, hint: str) -> None:
+    """Write the losses of a step down, and stop with a hint if one of them is not a number."""
+    metrics.add(number, **losses)
     metrics.flush()
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise IdtdError(f"The {name} loss became {value} at step {number}.", hint)
 
 
 def _state(parametrisation: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

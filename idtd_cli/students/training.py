@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,11 +35,13 @@ def fit(
     augmentation: TemporalAugmentation,
     frames: int,
     seed: int,
+    watch: Callable[[int, Tensor], None] | None = None,
 ) -> None:
     """Train a student in place with cross-entropy.
 
     One pass over a set shows each segment of each video once, in random order, as a temporal view of T = `frames`
-    frames. Every set gets the same number of updates, whatever its size.
+    frames. Every set gets the same number of updates, whatever its size. `watch` is told the number of each update and
+    the loss before it.
     """
     device = train.labels_N.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -52,7 +55,7 @@ def fit(
     student.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # dropout has no generator of its own
-        for _ in range(config.steps):
+        for step in range(config.steps):
             if len(order) < min(config.batch, pieces):
                 order = torch.randperm(pieces, generator=generator, device=device)
             piece_B, order = order[: config.batch], order[config.batch :]
@@ -67,6 +70,8 @@ def fit(
             loss.backward()
             optimiser.step()
             schedule.step()
+            if watch:
+                watch(step, loss.detach())
 
 
 @torch.no_grad()

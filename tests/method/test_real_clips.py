@@ -61,3 +61,14 @@ def test_a_stretch_is_of_one_clip_in_order(span: float, frames: int, seed: int) 
     assert (numbers == numbers[:, :1]).all()
     assert (times.diff(dim=1) >= 0).all()
     assert (times[:, -1] - times[:, 0] <= span * 8 + 1).all()
+
+
+@given(st.integers(1, 8))
+def test_a_whole_clip_is_its_own_frames_from_end_to_end(frames: int) -> None:
+    real = clips([3, 2])
+    index = torch.tensor([4, 1, 1])
+    whole = real.whole(index, frames)
+    assert (whole.dtype, whole.shape) == (torch.uint8, (3, frames, 3, 2, 2))
+    assert torch.equal(whole[:, :, 1, 0, 0].long(), index[:, None].expand(3, frames))
+    times = whole[:, :, 2, 0, 0].long()
+    assert ((times - (torch.arange(frames) + 0.5) / frames * 8 + 0.5).abs() <= 0.5 + 1e-6).all()

@@ -10,7 +10,7 @@ from idtd_cli.report.document import ReportDocument, Result, Spread
 
 def result(method: str, ipc: int | None, values: list[float], **changes: Any) -> Result:
     facts: dict[str, Any] = {
-        "set": method if method in {"idtd", "pixel"} else None,
+        "set": None if method in {"random", "full"} else method,
         "student": "convnet3d",
         "frames": 16,
         "segments": 4,

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idtd_cli.report import summary
+from idtd_cli import recipe
+from idtd_cli.report import chart, summary
 from tests.report.making import report, result
 
 MIXED = report(
@@ -29,6 +32,13 @@ def test_small_sets_come_first_and_the_simplest_method_of_each_size() -> None:
         (5, "idtd", "idtd"),
         (None, "full", None),
     ]
+
+
+def test_every_method_has_a_title_and_a_colour() -> None:
+    methods = {*get_args(recipe.Method), "random", "full"}
+    assert set(summary.TITLES) == set(chart._COLOURS) == methods
+    for drawn in (summary.TITLES, chart._COLOURS):
+        assert len(set(drawn.values())) == len(methods)
 
 
 def test_mean_and_standard_deviation_in_per_cent() -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from idtd_cli import recipe as recipes
 from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.run_folder import RESULT, RunFolder
 from idtd_cli.runlog import read_lines
@@ -272,10 +273,13 @@ def test_a_last_step_that_goes_astray_gives_no_videos(
     assert not RunFolder.open(tmp_path / "run").finished
 
 
-def test_only_training_clips_are_opened(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("method", ["idtd", "herding"])
+def test_only_training_clips_are_opened(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
     """Nothing before the evaluation may look at the test split, nor choose by the validation split."""
     opened = tiny.splits_opened(monkeypatch)
-    tiny.export(distil(prepared, tmp_path / "run"), tmp_path / "set")
+    tiny.export(distil(prepared, tmp_path / "run", recipe(distill__method=method)), tmp_path / "set")
     assert opened == ["train"]
 
 
@@ -288,3 +292,75 @@ def test_run_json_says_nothing_of_the_time_or_the_place(finished: Path) -> None:
     text = (finished / "run.json").read_text()
     assert str(finished.parent) not in text
     assert set(json.loads(text)["parents"]) == {"prepared", "distill"}
+
+
+coresets = pytest.mark.parametrize("method", ["herding", "k-center"])
+
+
+def chosen(prepared: Path, run: Path) -> list[int]:
+    """Which training clip each video of a run is, byte for byte."""
+    videos, labels = PreparedSet.open(prepared).clips("train")
+    every = RealClips(videos, labels, len(tiny.CLASSES)).whole(torch.arange(len(labels)), 4)
+    made, made_labels = RunFolder.open(run).result()
+    which = (made[:, None] == every).flatten(2).all(2).long()
+    assert (which.sum(1) == 1).all()
+    assert torch.equal(labels[which.argmax(1)], made_labels)
+    return which.argmax(1).tolist()
+
+
+@coresets
+def test_a_coreset_is_different_training_clips_of_each_class(prepared: Path, tmp_path: Path, method: str) -> None:
+    runs = {
+        ipc: distil(prepared, tmp_path / str(ipc), recipe(distill__method=method, distill__ipc=ipc)) for ipc in (2, 5)
+    }
+    document = RunFolder.open(runs[2]).document
+    assert (document.method, document.segments) == (method, 1)
+    two, all_five = chosen(prepared, runs[2]), chosen(prepared, runs[5])
+    assert sorted(all_five) == list(range(15))
+    assert two == [clip for first in (0, 5, 10) for clip in all_five[first : first + 2]]
+
+
+@coresets
+def test_the_seed_decides_every_byte_of_a_coreset(prepared: Path, tmp_path: Path, method: str) -> None:
+    """Another seed is another network, which may choose the same clips."""
+    content = recipe(distill__method=method, distill__ipc=2)
+    one, two = (distil(prepared, tmp_path / name, content) for name in ("one", "two"))
+    assert contents(one) == contents(two)
+    other = distil(prepared, tmp_path / "other", recipe(distill__method=method, distill__ipc=2, distill__seed=1))
+    assert (other / "metrics.jsonl").read_bytes() != (one / "metrics.jsonl").read_bytes()
+
+
+def test_the_network_of_a_coreset_is_trained(prepared: Path, tmp_path: Path) -> None:
+    fit = {"steps": 60, "batch": 15, "step_size": 0.05}
+    run = distil(prepared, tmp_path / "run", recipe(distill__method="herding", distill__coreset={"fit": fit}))
+    losses = [line["training"] for line in read_lines(run / "metrics.jsonl")]
+    assert steps(run) == list(range(60))
+    assert losses[-1] < losses[0] / 2
+
+
+@coresets
+def test_a_coreset_that_was_stopped_starts_again(prepared: Path, tmp_path: Path, method: str) -> None:
+    content = recipe(distill__method=method, distill__coreset={"fit": {"steps": 14, "batch": 4}})
+    undisturbed = distil(prepared, tmp_path / "undisturbed", content)
+    stopped = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        distil(prepared, stopped, content, progress=Impatient(3))
+    assert steps(stopped) == list(range(10))  # losses are looked at ten at a time
+    with pytest.raises(InputError, match="Add --resume to go on with it"):
+        distil(prepared, stopped, content)
+    heard = Heard()
+    distil(prepared, stopped, content, resume=True, progress=heard)
+    assert heard.advanced == 14
+    assert contents(stopped) == contents(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("updates", "words"), [(9, r"The training loss became (nan|inf) at step \d"), (1, "not finite in the last step")]
+)
+def test_a_network_that_goes_astray_chooses_nothing(prepared: Path, tmp_path: Path, updates: int, words: str) -> None:
+    fit = {"steps": updates, "step_size": 1e38, "momentum": 0.0}
+    content = recipe(distill__method="k-center", distill__coreset={"fit": fit})
+    with pytest.raises(IdtdError, match=words) as raised:
+        distil(prepared, tmp_path / "run", content)
+    assert raised.value.hint == "Lower distill.coreset.fit.step_size."
+    assert not RunFolder.open(tmp_path / "run").finished

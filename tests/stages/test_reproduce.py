@@ -74,6 +74,19 @@ def test_only_the_methods_that_the_recipe_names(done: Path, videos: Path, tmp_pa
     assert (out / "runs/pixel" / RESULT).read_bytes() == (done / "runs/pixel" / RESULT).read_bytes()
 
 
+def test_coresets_share_the_report(done: Path, videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    content = recipe(methods=["idtd", "k-center", "herding"], evaluate__full_students=0)
+    report = reproduce.run(content, out, videos, "cpu", Heard())
+    assert (out / "runs/idtd" / RESULT).read_bytes() == (done / "runs/idtd" / RESULT).read_bytes()
+    by_method = {result.method: result for result in report.results}
+    assert set(by_method) == {"idtd", "k-center", "herding", "random"}
+    for method in ("k-center", "herding"):
+        assert (by_method[method].set, by_method[method].segments) == (method, 1)
+        assert by_method[method].stored_bytes == by_method["idtd"].stored_bytes
+        assert f"{method} coreset" in (out / "report/report.html").read_text(encoding="utf-8")
+
+
 def test_without_a_source_the_demo_set_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = {}
 

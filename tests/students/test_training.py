@@ -59,6 +59,25 @@ def test_the_seed_decides() -> None:
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_every_update_can_be_watched_and_is_the_same() -> None:
+    student = registry.build(STUDENT, registry.Task(2, 4, 16, 16), 1, "cpu")
+    seen: list[tuple[int, float]] = []
+    fit(
+        student,
+        bars(0, 4),
+        NORMALISATION,
+        FitConfig(steps=40, batch=16, step_size=0.05),
+        TemporalAugmentation(1, span=1.0, window=0.0, speed=1.0),
+        4,
+        1,
+        lambda step, loss: seen.append((step, loss.item())),
+    )
+    assert [step for step, _ in seen] == list(range(40))
+    assert 0 < seen[-1][1] < 0.5 * seen[0][1]
+    unwatched = trained(bars(0, 4), 1, steps=40).state_dict()
+    assert all(torch.equal(unwatched[name], weight) for name, weight in student.state_dict().items())
+
+
 def test_training_leaves_the_global_random_state_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
