@@ -213,7 +213,8 @@ def open_large_index(folder: Path, count: int = 100_000) -> float:
     clip = ClipConfig(frames=1, stored_frames=1, height=4, width=4)
     if not folder.exists():
         frame_F3HW = np.zeros((1, 3, 4, 4), dtype=np.uint8)
-        with storage.resumable_folder(folder) as unfinished, closing(Writer(unfinished, clip, {})) as writer:
+        versions = {"pyav": "1"}
+        with storage.resumable_folder(folder) as unfinished, closing(Writer(unfinished, clip, {}, versions)) as writer:
             for number in range(count):
                 label = number * len(classes) // count
                 writer.add(
@@ -236,7 +237,6 @@ def open_large_index(folder: Path, count: int = 100_000) -> float:
                 classes=classes,
                 split=SplitConfig(),
                 limit=0,
-                decoder_versions={"pyav": "1"},
                 recipe_yaml="",
             )
     return took(PreparedSet.open, folder)

@@ -37,6 +37,7 @@ from pydantic import BaseModel, ConfigDict
 from idtd_cli import documents, storage
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.recipe import ClipConfig, SplitConfig
+from idtd_cli.version import __version__
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 #: A shard is closed before it grows beyond this: large enough to read fast, small enough to copy.
 SHARD_BYTES = 256 << 20
+#: Shards that are mapped at once: each takes a file descriptor, and a process may have a thousand or so.
+_MAPS = 64
 _SHARD = re.compile(r"clips-\d{5}\.safetensors")
 #: A shard's head, padded with spaces as the format allows, so that it can be filled in once the count is known.
 _HEADER_BYTES = 264
@@ -138,14 +141,20 @@ class Writer:
     """
 
     def __init__(
-        self, unfinished: storage.Unfinished, clip: ClipConfig, parents: dict[str, str], shard_bytes: int = SHARD_BYTES
+        self,
+        unfinished: storage.Unfinished,
+        clip: ClipConfig,
+        parents: dict[str, str],
+        decoder_versions: dict[str, str],
+        shard_bytes: int = SHARD_BYTES,
     ) -> None:
         """
         Raises:
-            InputError: what lies there was begun with other parents; nothing was changed.
+            InputError: what lies there was begun with other parents or versions, or is damaged; nothing was changed.
         """
         self._folder = unfinished.folder
-        self._clip, self._parents = clip, parents
+        self._clip, self._parents, self._decoder_versions = clip, parents, decoder_versions
+        self._begun = {"parents": parents, "versions": {"idtd": __version__, **decoder_versions}}
         self._shape = (clip.stored_frames, 3, clip.height, clip.width)
         self._rows_a_shard = max(1, shard_bytes // math.prod(self._shape))
         #: What was done so far, in order.
@@ -157,9 +166,10 @@ class Writer:
         self._shard_rows = 0
         self._shard_histogram_3V = np.zeros((3, 256), dtype=np.int64)
         lines = _journal(unfinished.journal)
-        if lines and lines[0]["begun"] != parents:
+        if lines and lines[0].get("begun") != self._begun:
             raise InputError(
-                f"{unfinished.journal.parent} holds an unfinished set from another source or with other settings.",
+                f"{unfinished.journal.parent} holds an unfinished set from another source, or with other settings or "
+                "versions.",
                 "Go on with those, name another OUT, or remove that folder.",
             )
         if not lines:
@@ -168,7 +178,13 @@ class Writer:
         self._journal_path = unfinished.journal
         self._journal: FileIO | None = None  # there is none before the first video
         if lines:
-            self._recover(lines)
+            try:
+                self._recover(lines)
+            except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
+                self.close()
+                raise InputError(
+                    f"{unfinished.journal.parent} is damaged: it cannot be gone on with.", "Remove that folder."
+                ) from error
 
     def add(
         self,
@@ -204,7 +220,8 @@ class Writer:
 
     def reject(self, id: str, reason: str) -> None:
         """Record a video that gave no clip."""
-        rejected = Rejected(id, reason)
+        # A reason may name a file, in letters that no text file can hold.
+        rejected = Rejected(id, reason.encode(errors="backslashreplace").decode())
         self._note({"rejected": astuple(rejected)})
         self.done.append(rejected)
 
@@ -216,7 +233,6 @@ class Writer:
         classes: tuple[str, ...],
         split: SplitConfig,
         limit: int,
-        decoder_versions: dict[str, str],
         recipe_yaml: str,
         missing: Iterable[str] = (),
     ) -> PreparedDocument:
@@ -239,7 +255,7 @@ class Writer:
             clip=self._clip,
             split=split,
             limit=limit,
-            decoders={name: Decoder(version=decoder_versions[name], clips=used[name]) for name in sorted(used)},
+            decoders={name: Decoder(version=self._decoder_versions[name], clips=used[name]) for name in sorted(used)},
             counts=_counts(rows, classes),
             mean=mean,
             std=std,
@@ -278,7 +294,7 @@ class Writer:
     def _note(self, line: dict[str, object]) -> None:
         if self._journal is None:
             self._journal = open(self._journal_path, "wb", buffering=0)  # noqa: SIM115 - closed by `close`
-            _write(self._journal, _json_line({"begun": self._parents}))
+            _write(self._journal, _json_line({"begun": self._begun}))
         _write(self._journal, _json_line(line))
 
     def _shard_name(self) -> str:
@@ -305,6 +321,7 @@ class Writer:
     def _recover(self, lines: list[dict[str, Any]]) -> None:
         """Go on after the last line of the journal whose clip is there, and drop what follows it."""
         closed = max((number for number, line in enumerate(lines) if "closed" in line), default=0)
+        rows_in = Counter(line["row"][-2] for line in lines[:closed] if "row" in line)
         for line in lines[: closed + 1]:
             if "row" in line:
                 self._last = Row(*line["row"])
@@ -312,6 +329,9 @@ class Writer:
             elif "rejected" in line:
                 self.done.append(Rejected(*line["rejected"]))
             elif "closed" in line:
+                size = _HEADER_BYTES + rows_in[line["closed"]] * math.prod(self._shape)
+                if (self._folder / "shards" / line["closed"]).stat().st_size != size:
+                    raise ValueError("a shard was cut off")
                 self._closed(line["closed"], line["sha256"], np.array(line["histogram"], dtype=np.int64))
         holds = closed + 1
         path = self._folder / "shards" / self._shard_name()
@@ -327,6 +347,9 @@ class Writer:
                     break  # the machine went down before the clip was on the disk
                 self._take(Row(*line["row"]), np.frombuffer(data, np.uint8).reshape(self._shape))
             holds += 1
+        if self._shard is not None and not self._shard_rows:
+            self._shard.close()  # it was opened for a clip that is not in it
+            self._shard = None
         if self._shard is not None:
             end = _HEADER_BYTES + self._shard_rows * math.prod(self._shape)
             self._shard.truncate(end)
@@ -410,6 +433,8 @@ class PreparedSet:
     def _shard(self, name: str) -> NDArray[np.uint8]:
         """A shard's clips, mapped into memory: (n, F, 3, H, W)."""
         if name not in self._mapped:
+            if len(self._mapped) == _MAPS:
+                self._mapped.pop(next(iter(self._mapped)))
             path, shape = self.folder / "shards" / name, _shape(self.document)
             with open(path, "rb") as file:
                 rows = (os.fstat(file.fileno()).st_size - _HEADER_BYTES) // math.prod(shape)

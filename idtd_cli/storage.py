@@ -12,6 +12,9 @@ from pathlib import Path
 
 from idtd_cli.errors import InputError
 
+#: What was done for a folder that can be gone on with.
+_JOURNAL = "journal.jsonl"
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file in one step: a reader sees the old bytes or the new ones, also after a crash.
@@ -78,6 +81,11 @@ def new_folder(out: Path) -> Iterator[Path]:
             is being made by another process.
     """
     with _staging(out) as staging:
+        if (staging / _JOURNAL).is_file():
+            raise InputError(
+                f"{staging} holds a folder that is not finished.",
+                "Go on with the command that began it, name another folder, or remove that one.",
+            )
         # What a killed run left behind: it was never complete and nothing refers to it.
         _empty(staging)
         try:
@@ -96,8 +104,8 @@ def resumable_folder(out: Path) -> Iterator[Unfinished]:
         InputError: as `new_folder` does.
     """
     with _staging(out) as staging:
-        unfinished = Unfinished(staging / "folder", staging / "journal.jsonl")
-        if not unfinished.journal.is_file():
+        unfinished = Unfinished(staging / "folder", staging / _JOURNAL)
+        if not (unfinished.journal.is_file() and unfinished.folder.is_dir()):
             unfinished.discard()
         try:
             yield unfinished
@@ -119,6 +127,7 @@ class Unfinished:
 
     def discard(self) -> None:
         """Begin anew."""
+        self.journal.unlink(missing_ok=True)  # first: without it, what is left is known to be nothing
         _empty(self.folder.parent)
         self.folder.mkdir()
 
@@ -136,13 +145,21 @@ def _staging(out: Path) -> Iterator[Path]:
     """A folder beside `out` that this process alone works in."""
     if not is_empty(out):
         raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
-    given, out = out, out.resolve()  # `.` and `a/..` have no name of their own
+    given = out
+    try:
+        out = out.resolve()  # `.` and `a/..` have no name of their own
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{out} is a link that leads nowhere.", "Name another folder.") from error
+    if os.path.ismount(out):  # a finished folder cannot be moved there
+        raise InputError(f"{given} is a mount point.", "Name a new folder in it.")
     if out == Path.cwd():  # moving another folder there would leave the caller's shell in one that is gone
         raise InputError(f"{given} is the folder that you are in.", "Name a new folder in it.")
     make_folder(out.parent)
     staging = _staging_path(out)
     staging.mkdir(exist_ok=True)
     with _alone(staging, given):
+        if not is_empty(out):  # another process finished it in this moment
+            raise InputError(f"{given} already holds something else.", "Name an empty or a new folder.")
         yield staging
 
 
@@ -170,7 +187,8 @@ def _alone(folder: Path, out: Path) -> Iterator[None]:
             raise busy from error
         except OSError:
             pass  # a file system without locks
-        if not folder.is_dir():
+        # The other one may have finished between the two, and a third have begun.
+        if not (folder.is_dir() and os.path.samestat(os.fstat(handle), folder.stat())):
             raise busy
         yield
     finally:

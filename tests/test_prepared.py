@@ -111,7 +111,7 @@ def test_shards_are_ordinary_safetensors(tmp_path: Path) -> None:
 def test_clips_must_come_in_order_and_in_shape(tmp_path: Path) -> None:
     with (
         storage.resumable_folder(tmp_path / "p") as unfinished,
-        closing(Writer(unfinished, CLIP, {})) as writer,
+        closing(Writer(unfinished, CLIP, {}, {"pyav": "1"})) as writer,
     ):
         writer.add(draw(0), id="b", label=1, split="train", **tiny.VIDEO)
         for id, label in (("a", 1), ("b", 1), ("c", 0)):
@@ -208,7 +208,7 @@ def go_on(folder: Path, shard_bytes: int) -> int:
     parents = {"source": "s", "prepare": "p"}
     with (
         storage.resumable_folder(folder) as unfinished,
-        closing(Writer(unfinished, CLIP, parents, shard_bytes)) as writer,
+        closing(Writer(unfinished, CLIP, parents, {"pyav": "1", "decord": "2"}, shard_bytes)) as writer,
     ):
         there = len(writer.done)
         numbers = count()
@@ -221,7 +221,7 @@ def go_on(folder: Path, shard_bytes: int) -> int:
             writer.reject(id, reason)
         writer.finish(
             source="bars", source_kind="folder", classes=("run", "jump"), split=SplitConfig(), limit=0,
-            decoder_versions={"pyav": "1"}, recipe_yaml="name: x\n", missing=["c.mp4"],
+            recipe_yaml="name: x\n", missing=["c.mp4"],
         )  # fmt: skip
     return there
 
@@ -262,12 +262,55 @@ def closed(journal: Path, shard: Path) -> bool:
 def test_a_set_begun_with_other_settings_is_left_alone(tmp_path: Path) -> None:
     write_until(tmp_path / "set", 3, 1 << 20)
     before = contents(tmp_path)
+    parents, versions = {"source": "s", "prepare": "p"}, {"pyav": "1", "decord": "2"}
+    for other, changed in ((parents | {"prepare": "other"}, versions), (parents, versions | {"pyav": "2"})):
+        with (
+            pytest.raises(InputError, match="unfinished set from another source, or with other settings or versions"),
+            storage.resumable_folder(tmp_path / "set") as unfinished,
+        ):
+            Writer(unfinished, CLIP, other, changed)
+        assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", ["no shard", "cut shard", "no begun", "no crc"])
+def test_an_unfinished_set_that_is_damaged_is_refused(tmp_path: Path, damage: str) -> None:
+    write_until(tmp_path / "set", 5, 2 * CLIP_BYTES)
+    shards, journal = tmp_path / ".set.partial/folder/shards", tmp_path / ".set.partial/journal.jsonl"
+    if damage == "no shard":
+        (shards / "clips-00000.safetensors").unlink()
+    elif damage == "cut shard":
+        cut(shards / "clips-00000.safetensors")
+    else:
+        journal.write_text(journal.read_text().replace(damage.removeprefix("no "), "other"))
+    with pytest.raises(InputError, match=r"\.set\.partial (is damaged|holds an unfinished set)"):
+        go_on(tmp_path / "set", 2 * CLIP_BYTES)
+
+
+def test_a_shard_that_holds_nothing_is_not_kept(tmp_path: Path) -> None:
+    """Killed between the opening of a shard and its first clip, when only rejects follow."""
+    write_until(tmp_path / "set", 2, 2 * CLIP_BYTES)
+    (tmp_path / ".set.partial/folder/shards/clips-00001.safetensors").write_bytes(bytes(300))
     with (
-        pytest.raises(InputError, match="holds an unfinished set from another source or with other settings"),
         storage.resumable_folder(tmp_path / "set") as unfinished,
+        closing(
+            Writer(unfinished, CLIP, {"source": "s", "prepare": "p"}, {"pyav": "1", "decord": "2"}, 2 * CLIP_BYTES)
+        ) as writer,
     ):
-        Writer(unfinished, CLIP, {"source": "s", "prepare": "other"})
-    assert contents(tmp_path) == before
+        writer.reject("z", "is empty, \udce9")
+        document = writer.finish(
+            source="bars", source_kind="folder", classes=("run", "jump"), split=SplitConfig(), limit=0, recipe_yaml=""
+        )
+    assert list(document.shards) == ["clips-00000.safetensors"]
+    assert "is empty, \\udce9" in (tmp_path / "set" / "rejects.csv").read_text()
+
+
+def test_few_shards_are_mapped_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "_MAPS", 3)
+    write(tmp_path / "p", 1)  # a shard a clip
+    found = PreparedSet.open(tmp_path / "p")
+    for _ in range(2):
+        assert (found.read(found.index).numpy() == np.stack([draw(i) for i in range(9)])).all()
+        assert len(found._mapped) == 3
 
 
 def test_reading_takes_the_clips_that_are_asked_for(tmp_path: Path) -> None:

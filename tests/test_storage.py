@@ -119,6 +119,36 @@ def fail_in(out: Path) -> None:
         make()
 
 
+def test_what_another_command_did_not_finish_is_left_alone(tmp_path: Path) -> None:
+    die_in(tmp_path / "out", "resumable_folder", "folder.journal")
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="holds a folder that is not finished"), storage.new_folder(tmp_path / "out"):
+        pytest.fail("the block ran")
+    assert contents(tmp_path) == before
+
+
+def test_a_journal_without_its_folder_is_nothing(tmp_path: Path) -> None:
+    die_in(tmp_path / "out", "resumable_folder", "folder.journal")
+    (tmp_path / ".out.partial" / "folder").rmdir()
+    with storage.resumable_folder(tmp_path / "out") as unfinished:
+        assert not unfinished.journal.exists()
+        assert unfinished.folder.is_dir()
+
+
+def test_a_mount_point_is_no_place_for_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="is a mount point"):
+        storage.new_folder(tmp_path / "out").__enter__()
+    assert set(contents(tmp_path)) == {"out"}
+
+
+def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "out")
+    with pytest.raises(InputError):
+        storage.new_folder(tmp_path / "out").__enter__()
+
+
 def test_what_a_process_leaves_in_its_last_moment_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / ".out.partial").mkdir()

@@ -99,7 +99,7 @@ def write_clips(
     parents = {"source": "s", "prepare": "p"}
     with (
         storage.resumable_folder(folder) as unfinished,
-        closing(Writer(unfinished, clip, parents, shard_bytes)) as writer,
+        closing(Writer(unfinished, clip, parents, {"pyav": "1", "decord": "2"}, shard_bytes)) as writer,
     ):
         for id, label, split, clip_F3HW in clips:
             writer.add(clip_F3HW, id=id, label=label, split=split, **VIDEO)
@@ -111,7 +111,6 @@ def write_clips(
             classes=classes,
             split=SplitConfig(),
             limit=0,
-            decoder_versions={"pyav": "1", "decord": "2"},
             recipe_yaml=recipe_yaml,
             missing=missing,
         )

@@ -68,12 +68,16 @@ def checked(
         InputError: a video lies outside of `root`, is missing, or is listed twice; a split or class is incomplete.
     """
     videos = sorted(videos, key=lambda video: video.id)
+    missing = sorted(missing)
+    groups = (video.group for video in videos if video.group is not None)
+    for text in (name, *classes, *(video.id for video in videos), *groups, *missing):
+        _writable(text, root)
     _present(videos, root)
     real = _real(videos)
     _inside(real, root)
     _listed_once(videos, real, root)
     _whole(videos, classes, root)
-    return Source(name=name, kind=kind, classes=classes, videos=tuple(videos), missing=tuple(sorted(missing)))
+    return Source(name=name, kind=kind, classes=classes, videos=tuple(videos), missing=tuple(missing))
 
 
 def apart(split: str | None, group: str) -> str:
@@ -106,6 +110,16 @@ def relative_id(text: str, where: str) -> str:
     except UnicodeEncodeError as error:
         raise InputError(f"{where} names {text!r}, which is not valid UTF-8.", "Rename the file.") from error
     return str(path)
+
+
+def _writable(text: str, root: Path) -> None:
+    """Names go into text files: JSON and CSV in UTF-8, where a carriage return would end a line."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{root} has the name {text!r}, which is not valid UTF-8.", "Rename it.") from error
+    if "\r" in text:
+        raise InputError(f"{root} has the name {text!r}, which holds a carriage return.", "Rename it.")
 
 
 def _real(videos: list[Video]) -> dict[Path, Path]:

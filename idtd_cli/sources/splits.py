@@ -76,8 +76,12 @@ def _hold_out(videos: Iterable[Video], split_of: dict[str, str], split: str, sha
             split_of[video.id] = split
         return True
 
+    units_of: dict[int, list[str]] = defaultdict(list)
+    for name in drawn:
+        for label in counts[name]:
+            units_of[label].append(name)
     for label in sorted(wanted):
-        of_class = [name for name in drawn if counts[name][label]]
+        of_class = units_of[label]
         free = [name for name in of_class if split_of[units[name][0].id] == "train"]
         for name in free:
             # Nearest to the share: a large group is left out if leaving it out is closer.

@@ -45,7 +45,7 @@ def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> Pr
     try:
         with (
             storage.resumable_folder(out) as unfinished,
-            closing(Writer(unfinished, config.clip, parents)) as writer,
+            closing(Writer(unfinished, config.clip, parents, versions)) as writer,
         ):
             _decode_all(split, config, writer, progress)
             try:
@@ -59,7 +59,6 @@ def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> Pr
                 classes=split.classes,
                 split=config.split,
                 limit=config.limit,
-                decoder_versions=versions,
                 recipe_yaml=recipe.to_yaml(),
                 missing=split.missing,
             )
@@ -109,6 +108,11 @@ def _decode_all(source: Source, config: PrepareConfig, writer: Writer, progress:
             results = engines.run(job, left, config.decode)
             with closing(results):
                 for video, result in zip(left, results, strict=True):
+                    if isinstance(result, engine.Rejected) and not video.medium.exists():
+                        raise IdtdError(
+                            f"{video.id} was there when {source.name} was listed, and is gone.",
+                            "Bring it back and run the command again: it goes on from there.",
+                        )
                     if isinstance(result, engine.Rejected):
                         rejected += 1
                         writer.reject(video.id, result.reason)

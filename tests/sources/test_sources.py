@@ -271,3 +271,22 @@ def test_real_folders_with_lists() -> None:
     assert source.classes == ("bend", "jack", "wave1", "wave2")
     assert len(source.videos) == 72
     assert len(find(shared_data("fir_ceiling_actions")).classes) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("a\rb.mp4", "holds a carriage return"), ("\udce9.mp4", "is not valid UTF-8")]
+)
+def test_names_that_no_text_file_can_hold_are_refused(tmp_path: Path, name: str, words: str) -> None:
+    for path in (tmp_path / "v" / "run" / name, tmp_path / "v" / "jump" / "1.mp4"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.raises(InputError, match=words):
+        find(tmp_path / "v")
+
+
+def test_a_source_whose_own_name_no_text_file_can_hold_is_refused(tmp_path: Path) -> None:
+    for label in ("run", "jump"):
+        (tmp_path / "caf\udce9" / label).mkdir(parents=True)
+        (tmp_path / "caf\udce9" / label / "1.mp4").touch()
+    with pytest.raises(InputError, match="is not valid UTF-8"):
+        find(tmp_path / "caf\udce9")

@@ -157,6 +157,19 @@ def test_a_class_that_loses_all_clips_of_a_split_ends_the_run(source: Path, tmp_
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_source_that_goes_away_stops_the_run_and_is_gone_on_with(source: Path, tmp_path: Path) -> None:
+    class Unplugging(Heard):
+        def advance(self, n: int = 1, **facts: object) -> None:
+            super().advance(n, **facts)
+            if source.exists():
+                source.rename(tmp_path / "unplugged")
+
+    with pytest.raises(IdtdError, match=r"was there when films was listed, and is gone\. Bring it back"):
+        prepare.run(source, tmp_path / "out", recipe(decode={"workers": 1}), Unplugging())
+    (tmp_path / "unplugged").rename(source)
+    assert prepare.run(source, tmp_path / "out", recipe(), Heard()).rejected == 0
+
+
 def test_a_run_that_never_began_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # nothing listens there
     with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
