@@ -112,12 +112,17 @@ def _prepared(folder: Path, document: Any) -> str:
     facts = {
         "source": f"{document.source} ({document.source_kind})",
         "clips": f"{_clip(document.clip)}, {document.clip.stored_frames} frames stored, {summary.size(document.bytes)}",
+        "colours": f"red, green, blue: mean {_three(document.mean)}, std {_three(document.std)} of the training clips",
         "videos": _videos(document),
         "decoder": ", ".join(f"{name} {use.version} ({use.clips} clips)" for name, use in document.decoders.items()),
         "without": f"{document.rejected} videos rejected, {document.missing} missing"
         + (" (rejects.csv)" if document.rejected + document.missing else ""),
     }
     return _page(folder, document, facts) + "\n\n" + _aligned(rows)
+
+
+def _three(values: tuple[float, float, float]) -> str:
+    return " ".join(f"{value:.3f}" for value in values)
 
 
 def _videos(document: Any) -> str:
