@@ -143,9 +143,8 @@ def forget(out: Path) -> None:
 @contextmanager
 def _staging(out: Path) -> Iterator[Path]:
     """A folder beside `out` that this process alone works in."""
-    if not is_empty(out):
-        raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
     given = out
+    _need_empty(out, given)
     try:
         out = out.resolve()  # `.` and `a/..` have no name of their own
     except (OSError, RuntimeError) as error:
@@ -158,9 +157,13 @@ def _staging(out: Path) -> Iterator[Path]:
     staging = _staging_path(out)
     staging.mkdir(exist_ok=True)
     with _alone(staging, given):
-        if not is_empty(out):  # another process finished it in this moment
-            raise InputError(f"{given} already holds something else.", "Name an empty or a new folder.")
+        _need_empty(out, given)  # another process may have finished it in this moment
         yield staging
+
+
+def _need_empty(out: Path, given: Path) -> None:
+    if not is_empty(out):
+        raise InputError(f"{given} already holds something else.", "Name an empty or a new folder.")
 
 
 def _staging_path(out: Path) -> Path:

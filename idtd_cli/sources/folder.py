@@ -113,10 +113,7 @@ def _list(path: Path, split: str, root: Path, medium: Callable[[Path], File | St
         return medium(root / relative_id(text, where)).exists()
 
     entries: list[_Entry] = []
-    for number, line in enumerate(lists.lines(path), start=1):
-        if not line:
-            continue
-        where = f"{path} line {number}"
+    for where, line in lists.entries(path):
         head, _, tail = line.rpartition(" ")
         # A name may end in a number itself: the file decides which of the two it is.
         if head and tail.isdecimal() and (there(head.strip()) or not there(line)):

@@ -79,10 +79,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
 def _list(path: Path) -> list[tuple[str, str]]:
     """File name and split of each clip that is used; the lines are `NAME.avi 1`."""
     clips = []
-    for number, line in enumerate(lists.lines(path), start=1):
-        if not line:
-            continue
-        where = f"{path} line {number}"
+    for where, line in lists.entries(path):
         text, _, mark = line.rpartition(" ")
         name = relative_id(text.strip(), where)
         if mark not in _SPLITS or not name.endswith(".avi") or "/" in name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 from idtd_cli.errors import InputError
@@ -50,6 +51,17 @@ def lines(path: Path) -> list[str]:
         return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file in UTF-8.") from error
+
+
+def entries(path: Path) -> Iterator[tuple[str, str]]:
+    """Where it stands, for messages, and the text of each line that is not empty.
+
+    Raises:
+        InputError: the file is not in UTF-8.
+    """
+    for number, line in enumerate(lines(path), start=1):
+        if line:
+            yield f"{path} line {number}", line
 
 
 def rows(path: Path, needed: tuple[str, ...], header: str) -> list[dict[str, str]]:

@@ -82,15 +82,13 @@ def _layout(path: Path) -> tuple[Path, tuple[Path, ...]]:
 def _classes(path: Path) -> dict[str, int]:
     """Name → index of classInd.txt, by index; its lines are `1 ApplyEyeMakeup`."""
     classes: dict[str, int] = {}
-    for number, line in enumerate(lists.lines(path), start=1):
-        if not line:
-            continue
+    for where, line in lists.entries(path):
         match = _CLASS.fullmatch(line)
         if match is None:
-            raise InputError(f"{path} line {number} is not of the form `1 ApplyEyeMakeup`.")
+            raise InputError(f"{where} is not of the form `1 ApplyEyeMakeup`.")
         index, name = int(match["index"]), match["label"]
         if name in classes or index in classes.values():
-            raise InputError(f"{path} line {number} gives the class {name} or the index {index} a second time.")
+            raise InputError(f"{where} gives the class {name} or the index {index} a second time.")
         classes[name] = index
     return dict(sorted(classes.items(), key=lambda item: item[1]))
 
@@ -98,10 +96,7 @@ def _classes(path: Path) -> dict[str, int]:
 def _list(path: Path, index: dict[str, int]) -> list[tuple[str, str, str]]:
     """Id, class and recording of each clip in a list; its lines are `YoYo/v_YoYo_g08_c01.avi`, an index may follow."""
     clips = []
-    for number, line in enumerate(lists.lines(path), start=1):
-        if not line:
-            continue
-        where = f"{path} line {number}"
+    for where, line in lists.entries(path):
         text, _, given = line.partition(" ")
         video_id = relative_id(text, where)
         label, _, name = video_id.rpartition("/")

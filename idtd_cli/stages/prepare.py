@@ -103,22 +103,20 @@ def _decode_all(source: Source, config: PrepareConfig, writer: Writer, progress:
     with progress.stage("decode", len(videos)) as task:
         if writer.done:
             task.advance(len(writer.done), rejected=rejected)
-        if left:
-            job = partial(_decode, clip=config.clip, decoder=config.decode.decoder)
-            results = engines.run(job, left, config.decode)
-            with closing(results):
-                for video, result in zip(left, results, strict=True):
-                    if isinstance(result, engine.Rejected) and not video.medium.exists():
-                        raise IdtdError(
-                            f"{video.id} was there when {source.name} was listed, and is gone.",
-                            "Bring it back and run the command again: it goes on from there.",
-                        )
-                    if isinstance(result, engine.Rejected):
-                        rejected += 1
-                        writer.reject(video.id, result.reason)
-                    else:
-                        _add(writer, video, result)
-                    task.advance(rejected=rejected)
+        job = partial(_decode, clip=config.clip, decoder=config.decode.decoder)
+        with closing(engines.run(job, left, config.decode)) as results:
+            for video, result in zip(left, results, strict=True):
+                if not isinstance(result, engine.Rejected):
+                    _add(writer, video, result)
+                elif video.medium.exists():
+                    rejected += 1
+                    writer.reject(video.id, result.reason)
+                else:
+                    raise IdtdError(
+                        f"{video.id} was there when {source.name} was listed, and is gone.",
+                        "Bring it back and run the command again: it goes on from there.",
+                    )
+                task.advance(rejected=rejected)
 
 
 def _add(writer: Writer, video: Video, clip: decode.Clip) -> None:

@@ -48,11 +48,18 @@ def test_without_a_command_there_is_help(idtd: Idtd) -> None:
     assert "Commands:" in done.out + done.err
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    ("argument", "heavy"),
+    [
+        ("--help", {"torch", "numpy", "pydantic", "yaml", "PIL", "av", "matplotlib"}),
+        ("sources", {"torch", "numpy", "fsspec"}),
+    ],
+)
+def test_nothing_heavy_is_loaded_for_a_text(argument: str, heavy: set[str]) -> None:
     code = (
-        "import sys\nsys.argv = ['idtd', '--help']\nfrom idtd_cli.cli import app\n"
+        f"import sys\nsys.argv = ['idtd', '{argument}']\nfrom idtd_cli.cli import app\n"
         "try:\n    app.main()\nexcept SystemExit as left:\n    assert left.code == 0\n"
-        "print('LOADED', *sorted({'torch', 'numpy', 'pydantic', 'yaml', 'PIL', 'av', 'matplotlib'} & set(sys.modules)))"
+        f"print('LOADED', *sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
@@ -69,17 +76,6 @@ def test_the_kinds_of_source_are_listed_with_what_each_expects(idtd: Idtd) -> No
     width = max(map(len, KINDS)) + 2
     for block, kind in zip(blocks, KINDS.values(), strict=True):
         assert [line[width:] for line in block.splitlines()] == kind.EXPECTS.splitlines()
-
-
-def test_listing_the_kinds_of_source_loads_no_torch() -> None:
-    code = (
-        "import sys\nsys.argv = ['idtd', 'sources']\nfrom idtd_cli.cli import app\n"
-        "try:\n    app.main()\nexcept SystemExit as left:\n    assert left.code == 0\n"
-        "print('LOADED', *sorted({'torch', 'numpy', 'fsspec'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[-1] == "LOADED"
 
 
 def test_the_module_is_the_command() -> None:
