@@ -106,6 +106,9 @@ class StudentConfig(Section):
 class AugmentationConfig(Section):
     """Stochastic Temporal Augmentation (STA)."""
 
+    views: Literal["segments", "whole"] = Field(
+        "segments", description="segments: a view shows one segment of a synthetic video; whole: all of it"
+    )
     span: float = Field(1.0, gt=0, le=1, description="share of a real video that one segment stands for")
     window: Share = Field(0.0, description="share of views that are windows of any place and length, not segments")
     speed: float = Field(1.0, ge=1, description="a view shows between 1/speed and all of its stretch")
@@ -161,9 +164,19 @@ class IdtdConfig(Section):
     fusor: FusorConfig = FusorConfig()
 
 
+class DistributionMatchingConfig(Section):
+    """Distribution matching."""
+
+    common: float = Field(
+        1.0, ge=0, description="weight of what all classes' differences share; 1 is as published, 0 ignores it"
+    )
+
+
 class PixelConfig(Section):
     """The reference parametrisation: the pixels of the videos themselves."""
 
+    segments: int = Field(1, ge=1, description="K: pieces that a video is packed of; 1 is as published")
+    start: Literal["clusters", "random"] = Field("random", description="as of the pool")
     step_size: float = Field(0.02, gt=0, description="Adam step size")
 
 
@@ -180,9 +193,6 @@ class DistillConfig(Section):
         "idtd", description="idtd and pixel match synthetic videos to the real clips; herding and k-center choose clips"
     )
     matching: Literal["dm"] = Field("dm", description="matching loss; dm: distribution matching")
-    common: float = Field(
-        1.0, ge=0, description="dm: weight of what all classes' differences share; 1 is as published, 0 ignores it"
-    )
     ipc: int = Field(1, ge=1, description="I: synthetic videos a class")
     steps: int = Field(300, ge=1, description="optimisation steps")
     network_steps: int = Field(1, ge=1, description="steps that a fresh network, and its real batch, serve")
@@ -192,9 +202,16 @@ class DistillConfig(Section):
     checkpoint_every: int = Field(50, ge=1, description="steps between checkpoints")
     network: StudentConfig = StudentConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    dm: DistributionMatchingConfig = DistributionMatchingConfig()
     idtd: IdtdConfig = IdtdConfig()
     pixel: PixelConfig = PixelConfig()
     coreset: CoresetConfig = CoresetConfig()
+
+    @property
+    def segments(self) -> int:
+        """K of the videos that the method makes; 1 where they are whole clips."""
+        section = getattr(self, self.method, None)
+        return int(getattr(section, "segments", 1))
 
 
 class EvaluateConfig(Section):
@@ -222,11 +239,13 @@ class Recipe(Section):
     def _parts_fit(self) -> Recipe:
         if len(set(self.methods)) < len(self.methods):
             raise ValueError(f"methods names one twice: {', '.join(self.methods)}")
-        frames, idtd = self.prepare.clip.frames, self.distill.idtd
-        if frames % idtd.segments:
-            raise ValueError(
-                f"prepare.clip.frames ({frames}) is no multiple of distill.idtd.segments ({idtd.segments})"
-            )
+        frames = self.prepare.clip.frames
+        for name in ("idtd", "pixel"):
+            segments = getattr(self.distill, name).segments
+            if frames % segments:
+                raise ValueError(
+                    f"prepare.clip.frames ({frames}) is no multiple of distill.{name}.segments ({segments})"
+                )
         return self
 
     def to_yaml(self) -> str:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from idtd_cli.method.parametrisation import Parametrisation
 from idtd_cli.recipe import PixelConfig
 
 
-class PixelVideos(nn.Module):
-    """N videos (N, T, 3, H, W) as one learnable variable, normalised; no segments, no diversity loss."""
+class PixelVideos(Parametrisation):
+    """N videos (N, T, 3, H, W) as one learnable variable, normalised; of one piece, or packed of K without a fusor."""
 
-    segments = 1
-    diversity = 0.0
-
-    def __init__(self, config: PixelConfig, clips_NT3HW: Tensor) -> None:
-        """Start from real clips, normalised, in class order."""
+    def __init__(self, config: PixelConfig, pieces_NK3LHW: Tensor) -> None:
+        """Start from pieces of real clips, normalised, in class order; T = K·L."""
         super().__init__()
         self.config = config
-        self.videos_NT3HW = nn.Parameter(clips_NT3HW.clone())
+        self.segments = config.segments
+        self.videos_NT3HW = nn.Parameter(pieces_NK3LHW.transpose(2, 3).flatten(1, 2).clone())
 
     def forward(self) -> Tensor:
         return self.videos_NT3HW

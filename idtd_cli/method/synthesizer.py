@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from idtd_cli.method.feature_pool import FeaturePool
 from idtd_cli.method.feature_selectors import FeatureSelectors
+from idtd_cli.method.parametrisation import Parametrisation
 from idtd_cli.method.temporal_fusor import TemporalFusor
 from idtd_cli.recipe import IdtdConfig
 
 
-class Parametrisation(Protocol):
-    """What the optimisation loop needs of a set of synthetic videos in the making; an `nn.Module`.
-
-    Attributes:
-        segments: K; 1 for a parametrisation whose videos are one piece.
-        diversity: λ, weight of the diversity loss of the segments.
-    """
-
-    segments: int
-    diversity: float
-
-    def __call__(self) -> Tensor:
-        """The videos (N, T, 3, H, W), normalised, in class order, differentiable."""
-
-    def step_sizes(self) -> list[dict[str, object]]:
-        """Parameter groups with their step sizes."""
-
-    def state_dict(self) -> dict[str, Tensor]: ...
-    def load_state_dict(self, state_dict: dict[str, Tensor]) -> object: ...
-
-
-class Synthesizer(nn.Module):
+class Synthesizer(Parametrisation):
     """IDTD's parametrisation of N = C·I videos of K segments."""
 
     def __init__(self, config: IdtdConfig, classes: int, ipc: int, entries_GM3LHW: Tensor) -> None:

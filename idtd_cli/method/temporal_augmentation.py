@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from idtd_cli.recipe import AugmentationConfig
+
 
 @dataclass(frozen=True)
 class Views:
@@ -44,9 +46,14 @@ class TemporalAugmentation:
     """
 
     segments: int
-    span: float
-    window: float
-    speed: float
+    span: float = 1.0
+    window: float = 0.0
+    speed: float = 1.0
+
+    @classmethod
+    def of(cls, config: AugmentationConfig, segments: int) -> TemporalAugmentation:
+        """As a recipe asks for, of videos of K = `segments`; videos that are seen whole are one segment."""
+        return cls(segments if config.views == "segments" else 1, config.span, config.window, config.speed)
 
     def of_synthetic(self, index_B: Tensor, segment_B: Tensor, generator: torch.Generator) -> Views:
         """View b shows segment `segment_B[b]` of video `index_B[b]`, or a window that starts anywhere."""

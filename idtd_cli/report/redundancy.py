@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from idtd_cli.errors import InputError
+from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation, for_network
 from idtd_cli.method.redundancy import inter_sample, within_sample
 from idtd_cli.method.temporal_augmentation import read, whole
@@ -92,7 +93,7 @@ def _draw(rows: list[Row]) -> list[Row]:
 
 
 @torch.no_grad()
-def _embed(network: registry.Student, source: PreparedSet, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+def _embed(network: Network, source: PreparedSet, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     """Embeddings of clips (B, D), and of some frames of each (B, F, D')."""
     clips_BF3HW = source.read(rows)
     every_B = whole(torch.arange(len(rows)))

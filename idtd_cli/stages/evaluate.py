@@ -102,7 +102,7 @@ def run(
 
     def score(entry: _Entry, number: int) -> float:
         student = registry.build(config.student, task, number, device)
-        augmentation = TemporalAugmentation(entry.segments, **config.augmentation.model_dump())
+        augmentation = TemporalAugmentation.of(config.augmentation, entry.segments)
         fit(student, entry.videos(number), normalisation, config.fit, augmentation, clip.frames, number)
         return top1(student, held, normalisation, clip.frames)
 
@@ -176,7 +176,7 @@ def _entries(
 
     def exported(distilled: DistilledSet) -> _Entry:
         document = distilled.document
-        videos = LabelledVideos(distilled.videos_NT3HW.to(device), distilled.labels_N.to(device), document.segments)
+        videos = LabelledVideos(distilled.videos_NT3HW.to(device), distilled.labels_N.to(device))
         return _Entry(
             document.method,
             _digest(distilled),

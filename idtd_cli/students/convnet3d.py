@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from idtd_cli.errors import InputError
+from idtd_cli.method.network import Network
 
 #: The peers' max-pool after each block (time, height, width); a fourth block and later ones pool as the last.
 _POOLS = ((1, 2, 2), (2, 2, 2), (2, 2, 2))
 
 
-class ConvNet3D(nn.Module):
+class ConvNet3D(Network):
     """Blocks of Conv3d, optional norm, ReLU and max-pool; then average pool, dropout, 1x1x1 conv, max over time.
 
     The defaults are the peers': three blocks, kernel 3x7x7, spatial stride 2, no norm. Frames below 64 pixels are too
@@ -64,12 +65,19 @@ class ConvNet3D(nn.Module):
         self.head = nn.Conv3d(channels, classes, (1, size[1] - average[1] + 1, size[2] - average[2] + 1))
         #: D, the width of `embed`.
         self.embedding_width = channels * size[0] * size[1] * size[2]
+        self._shape = (channels, *size)
 
     def embed(self, x_B3THW: Tensor) -> Tensor:
         """The flattened output of the last block, (B, D): what the matching losses compare."""
         return torch.flatten(self.blocks(x_B3THW), 1)
 
+    def classify(self, embedding_BD: Tensor) -> Tensor:
+        return self._scores(embedding_BD.unflatten(1, self._shape))
+
     def forward(self, x_B3THW: Tensor) -> Tensor:
         """Class scores (B, C) of normalised clips (B, 3, T, H, W)."""
-        scores_BCT: Tensor = self.head(self.dropout(self.average(self.blocks(x_B3THW)))).flatten(2)
+        return self._scores(self.blocks(x_B3THW))  # not by way of `embed`, which costs the channels-last layout
+
+    def _scores(self, features_BDTHW: Tensor) -> Tensor:
+        scores_BCT: Tensor = self.head(self.dropout(self.average(features_BDTHW))).flatten(2)
         return scores_BCT.amax(dim=2)

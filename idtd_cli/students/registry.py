@@ -6,20 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
 
+from idtd_cli.method.network import Network
 from idtd_cli.recipe import StudentConfig
 from idtd_cli.students.convnet3d import ConvNet3D
-
-
-class Student(nn.Module):
-    """What every student offers: class scores by calling it, and `embed`.
-
-    Input clips are normalised, (B, 3, T, H, W); scores are (B, C), embeddings (B, D) with D = `embedding_width`.
-    """
-
-    embedding_width: int
-    embed: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,7 +22,7 @@ class Task:
     width: int
 
 
-def _convnet3d(config: StudentConfig, task: Task) -> nn.Module:
+def _convnet3d(config: StudentConfig, task: Task) -> Network:
     return ConvNet3D(
         task.classes,
         task.frames,
@@ -47,10 +37,10 @@ def _convnet3d(config: StudentConfig, task: Task) -> nn.Module:
 
 
 #: A student joins by an entry here and its name in `recipe.StudentConfig`.
-STUDENTS: dict[str, Callable[[StudentConfig, Task], nn.Module]] = {"convnet3d": _convnet3d}
+STUDENTS: dict[str, Callable[[StudentConfig, Task], Network]] = {"convnet3d": _convnet3d}
 
 
-def build(config: StudentConfig, task: Task, seed: int, device: str) -> Student:
+def build(config: StudentConfig, task: Task, seed: int, device: str) -> Network:
     """A student with the random weights that a seed gives, the same on every device.
 
     Raises:

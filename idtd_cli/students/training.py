@@ -9,26 +9,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation, for_network
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation, read, whole
 from idtd_cli.recipe import FitConfig
-from idtd_cli.students.registry import Student
 
 
 @dataclass(frozen=True)
 class LabelledVideos:
-    """A set to train or score on: videos (N, F, 3, H, W) uint8 and labels (N), on the device.
-
-    `segments` is the set's K: its videos are K pieces each, and a student trains on views of them.
-    """
+    """A set to train or score on: videos (N, F, 3, H, W) uint8 and labels (N), on the device."""
 
     videos_NF3HW: Tensor
     labels_N: Tensor
-    segments: int = 1
 
 
 def fit(
-    student: Student,
+    student: Network,
     train: LabelledVideos,
     normalisation: Normalisation,
     config: FitConfig,
@@ -39,9 +35,9 @@ def fit(
 ) -> None:
     """Train a student in place with cross-entropy.
 
-    One pass over a set shows each segment of each video once, in random order, as a temporal view of T = `frames`
-    frames. Every set gets the same number of updates, whatever its size. `watch` is told the number of each update and
-    the loss before it.
+    One pass over a set shows each segment of each video (`augmentation` says how many) once, in random order, as a
+    temporal view of T = `frames` frames. Every set gets the same number of updates, whatever its size. `watch` is told
+    the number of each update and the loss before it.
     """
     device = train.labels_N.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -49,7 +45,8 @@ def fit(
         student.parameters(), lr=config.step_size, momentum=config.momentum, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, step_size=max(1, config.steps // 2))
-    pieces = len(train.labels_N) * train.segments
+    segments = augmentation.segments
+    pieces = len(train.labels_N) * segments
     order = torch.empty(0, dtype=torch.long, device=device)
 
     student.train()
@@ -59,7 +56,7 @@ def fit(
             if len(order) < min(config.batch, pieces):
                 order = torch.randperm(pieces, generator=generator, device=device)
             piece_B, order = order[: config.batch], order[config.batch :]
-            video_B, segment_B = piece_B // train.segments, piece_B % train.segments
+            video_B, segment_B = piece_B // segments, piece_B % segments
             clips = read(train.videos_NF3HW, augmentation.of_synthetic(video_B, segment_B, generator), frames)
             if config.flip:
                 flipped_B = torch.rand(len(clips), generator=generator, device=device) < 0.5
@@ -75,7 +72,7 @@ def fit(
 
 
 @torch.no_grad()
-def top1(student: Student, videos: LabelledVideos, normalisation: Normalisation, frames: int, batch: int = 64) -> float:
+def top1(student: Network, videos: LabelledVideos, normalisation: Normalisation, frames: int, batch: int = 64) -> float:
     """Share of videos, each seen whole in T = `frames` frames, whose highest score is that of their class."""
     student.eval()
     right = torch.zeros((), dtype=torch.long, device=videos.labels_N.device)

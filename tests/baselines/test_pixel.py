@@ -7,10 +7,10 @@ from idtd_cli.recipe import PixelConfig
 
 
 def test_the_videos_are_their_own_pixels() -> None:
-    start = torch.randn(2, 4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
-    before = start.clone()
+    start = torch.randn(2, 1, 3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
+    before = start[:, 0].transpose(1, 2).clone()
     videos = PixelVideos(PixelConfig(step_size=0.5), start)
-    assert torch.equal(videos(), start)
+    assert torch.equal(videos(), before)
     assert (videos.segments, videos.diversity) == (1, 0)
 
     optimiser = torch.optim.SGD(videos.step_sizes())
@@ -19,4 +19,11 @@ def test_the_videos_are_their_own_pixels() -> None:
     expected = before.clone()
     expected[1, 2] -= 0.5
     assert torch.equal(videos(), expected)
-    assert torch.equal(start, before)
+    assert torch.equal(start[:, 0].transpose(1, 2), before)
+
+
+def test_pieces_lie_along_time() -> None:
+    pieces = torch.arange(6.0).view(2, 3, 1, 1, 1, 1).expand(2, 3, 3, 2, 4, 4)
+    videos = PixelVideos(PixelConfig(segments=3), pieces)
+    assert videos.segments == 3
+    assert videos()[:, :, 0, 0, 0].tolist() == [[0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 5, 5]]

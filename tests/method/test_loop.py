@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
 from idtd_cli.baselines.pixel import PixelVideos
-from idtd_cli.baselines.random_clips import random_clips
-from idtd_cli.method.loop import Embed, Step, distil
+from idtd_cli.method.loop import Step, distil
+from idtd_cli.method.matching.registry import build
+from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation
-from idtd_cli.method.pool_start import pool_start
+from idtd_cli.method.parametrisation import Parametrisation
+from idtd_cli.method.pool_start import first_pieces, pool_start
 from idtd_cli.method.real_clips import RealClips
-from idtd_cli.method.synthesizer import Parametrisation, Synthesizer
+from idtd_cli.method.synthesizer import Synthesizer
+from idtd_cli.method.temporal_augmentation import TemporalAugmentation
+from idtd_cli.method.views import RealViews
 from idtd_cli.recipe import DistillConfig
 from idtd_cli.students import registry
 from tests import tiny
@@ -40,8 +44,11 @@ def synthesizer(given: DistillConfig) -> Synthesizer:
 
 
 def pixels(given: DistillConfig) -> PixelVideos:
-    clips = random_clips(real(), given.ipc, FRAMES, torch.Generator().manual_seed(0))
-    return PixelVideos(given.pixel, NORMALISATION.normalise(clips))
+    pixel = given.pixel
+    generator = torch.Generator().manual_seed(0)
+    pieces = first_pieces(real(), pixel.start, given.ipc * pixel.segments, 1.0, FRAMES // pixel.segments, generator)
+    pieces_NKL3HW = pieces.flatten(0, 1).unflatten(0, (-1, pixel.segments))
+    return PixelVideos(pixel, NORMALISATION.normalise(pieces_NKL3HW).transpose(2, 3))
 
 
 class Networks:
@@ -52,22 +59,38 @@ class Networks:
         self.the_same = the_same
         self.seeds: list[int] = []
 
-    def __call__(self, seed: int) -> Embed:
+    def __call__(self, seed: int) -> Network:
         self.seeds.append(seed)
         task = registry.Task(3, FRAMES, 16, 16)
-        return registry.build(self.given.network, task, 0 if self.the_same else seed, "cpu").requires_grad_(False).embed
+        return registry.build(self.given.network, task, 0 if self.the_same else seed, "cpu")
 
 
-def optimiser(parametrisation: Parametrisation, given: DistillConfig) -> torch.optim.Adam:
-    return torch.optim.Adam(parametrisation.step_sizes(), betas=(given.momentum, 0.99))
+class Run:
+    """The parts of a run, put together."""
+
+    def __init__(
+        self,
+        given: DistillConfig,
+        make: Callable[[DistillConfig], Parametrisation] = synthesizer,
+        the_same_network: bool = False,
+    ) -> None:
+        self.given = given
+        self.videos = make(given)
+        self.networks = Networks(given, the_same_network)
+        augmentation = TemporalAugmentation.of(given.augmentation, self.videos.segments)
+        self.matching = build(given, RealViews(real(), NORMALISATION, augmentation, FRAMES), self.networks)
+        groups = self.videos.step_sizes() + self.matching.step_sizes()
+        self.optimiser = torch.optim.Adam(groups, betas=(given.momentum, 0.99))
+
+    def steps(self, first_step: int = 0) -> Iterator[Step]:
+        return distil(self.videos, self.matching, self.optimiser, self.given, 3, FRAMES, first_step)
 
 
 def run(
-    given: DistillConfig, make: Callable[[DistillConfig], Synthesizer | PixelVideos] = synthesizer
-) -> tuple[list[Step], Synthesizer | PixelVideos]:
-    made = make(given)
-    steps = distil(made, optimiser(made, given), real(), NORMALISATION, Networks(given), given, FRAMES)
-    return list(steps), made
+    given: DistillConfig, make: Callable[[DistillConfig], Parametrisation] = synthesizer
+) -> tuple[list[Step], Parametrisation]:
+    made = Run(given, make)
+    return list(made.steps()), made.videos
 
 
 def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
@@ -76,20 +99,14 @@ def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("make", [synthesizer, pixels])
-def test_a_run_lowers_the_matching_loss(make: Callable[[DistillConfig], Synthesizer | PixelVideos]) -> None:
-    given = config(steps=30, batch_real=5)
-    made = make(given)
-    networks = Networks(given, the_same=True)
-    losses = [
-        step.matching.item()
-        for step in distil(made, optimiser(made, given), real(), NORMALISATION, networks, given, FRAMES)
-    ]
+def test_a_run_lowers_the_matching_loss(make: Callable[[DistillConfig], Parametrisation]) -> None:
+    losses = [step.matching.item() for step in Run(config(steps=30, batch_real=5), make, the_same_network=True).steps()]
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
 @pytest.mark.parametrize("make", [synthesizer, pixels])
-def test_the_common_part_counts_by_its_weight(make: Callable[[DistillConfig], Synthesizer | PixelVideos]) -> None:
-    first = [run(config(steps=1, common=weight), make)[0][0].matching.item() for weight in (0.0, 0.5, 1.0)]
+def test_the_common_part_counts_by_its_weight(make: Callable[[DistillConfig], Parametrisation]) -> None:
+    first = [run(config(steps=1, dm__common=weight), make)[0][0].matching.item() for weight in (0.0, 0.5, 1.0)]
     assert 0 < first[0] < first[1] < first[2]
     assert first[1] == pytest.approx((first[0] + first[2]) / 2, rel=1e-4)
 
@@ -106,19 +123,17 @@ def test_going_on_at_a_step_is_as_never_having_stopped(network_steps: int) -> No
     given = config(steps=7, network_steps=network_steps, augmentation={"span": 0.5, "window": 0.5, "speed": 2})
     _, undisturbed = run(given)
 
-    stopped = synthesizer(given)
-    first = optimiser(stopped, given)
-    steps = distil(stopped, first, real(), NORMALISATION, Networks(given), given, FRAMES)
+    stopped = Run(given)
+    steps = stopped.steps()
     for _ in range(4):
         next(steps)
-    again = synthesizer(given)
-    again.load_state_dict(stopped.state_dict())
-    second = optimiser(again, given)
-    second.load_state_dict(first.state_dict())
-    rest = list(distil(again, second, real(), NORMALISATION, Networks(given), given, FRAMES, first_step=4))
+    again = Run(given)
+    again.videos.load_state_dict(stopped.videos.state_dict())
+    again.optimiser.load_state_dict(stopped.optimiser.state_dict())
+    rest = list(again.steps(first_step=4))
 
     assert [step.number for step in rest] == [4, 5, 6]
-    assert same(again, undisturbed)
+    assert same(again.videos, undisturbed)
 
 
 def test_the_seed_decides() -> None:
@@ -130,17 +145,15 @@ def test_the_seed_decides() -> None:
 
 @pytest.mark.parametrize(("network_steps", "drawn"), [(1, 6), (2, 3), (4, 2), (10, 1)])
 def test_a_network_serves_some_steps_and_is_new_each_time(network_steps: int, drawn: int) -> None:
-    given = config(steps=6, network_steps=network_steps)
-    made, networks = synthesizer(given), Networks(given)
-    list(distil(made, optimiser(made, given), real(), NORMALISATION, networks, given, FRAMES))
-    assert len(networks.seeds) == len(set(networks.seeds)) == drawn
+    made = Run(config(steps=6, network_steps=network_steps))
+    list(made.steps())
+    assert len(made.networks.seeds) == len(set(made.networks.seeds)) == drawn
 
 
 def test_the_global_random_state_does_not_matter() -> None:
     _, one = run(config())
-    made = synthesizer(config())
+    made = Run(config())
     torch.manual_seed(12345)
-    given = config()
-    for _ in distil(made, optimiser(made, given), real(), NORMALISATION, Networks(given), given, FRAMES):
+    for _ in made.steps():
         torch.rand(7)
-    assert same(made, one)
+    assert same(made.videos, one)

@@ -11,11 +11,11 @@ import torch
 from idtd_cli import documents
 from idtd_cli.distilled import DistilledSet
 from idtd_cli.errors import InputError
+from idtd_cli.method.network import Network
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.report.document import ReportDocument, Result
 from idtd_cli.stages import evaluate
-from idtd_cli.students.registry import Student
 from idtd_cli.students.training import LabelledVideos, fit
 from tests import tiny
 from tests.tiny import Heard, Impatient, contents, recipe
@@ -71,12 +71,12 @@ def test_a_report_compares_the_set_with_random_clips_and_the_full_data(
 def test_what_each_student_is_given(
     prepared: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[tuple[bytes, bytes, int, int]] = []
+    given: list[tuple[bytes, bytes, int]] = []
 
-    def recorded(student: Student, train: LabelledVideos, *rest: Any) -> None:
+    def recorded(student: Network, train: LabelledVideos, *rest: Any) -> None:
         weights = torch.cat([weight.flatten() for weight in student.parameters()]).detach().numpy().tobytes()
         augmentation = next(item for item in rest if isinstance(item, TemporalAugmentation))
-        given.append((weights, train.videos_NF3HW.numpy().tobytes(), train.segments, augmentation.segments))
+        given.append((weights, train.videos_NF3HW.numpy().tobytes(), augmentation.segments))
 
     monkeypatch.setattr(evaluate, "fit", recorded)
     tiny.evaluate([exported], prepared, tmp_path / "report")
@@ -86,7 +86,6 @@ def test_what_each_student_is_given(
     assert full == PreparedSet.open(prepared).clips("train")[0].numpy().tobytes()
     assert first != second  # students start from weights of their own, the same for every set
     assert [weights for weights, *_ in given] == [first, second, first, second, first]
-    assert [segments for *_, segments, _ in given] == [2, 2, 1, 1, 1]
     assert [segments for *_, segments in given] == [2, 2, 1, 1, 1]
 
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
+from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.recipe import FitConfig
 from idtd_cli.students import registry
-from idtd_cli.students.registry import Student
 from idtd_cli.students.training import LabelledVideos, fit, top1
 from tests import tiny
 
@@ -27,21 +27,20 @@ def bars(first: int, each: int, frames: int = 4) -> LabelledVideos:
 def packed(each: int) -> LabelledVideos:
     """Videos of two segments, each of them a bar of the same class and another start."""
     one, two = bars(0, each), bars(500, each)
-    return LabelledVideos(torch.cat([one.videos_NF3HW, two.videos_NF3HW], dim=1), one.labels_N, segments=2)
+    return LabelledVideos(torch.cat([one.videos_NF3HW, two.videos_NF3HW], dim=1), one.labels_N)
 
 
-def trained(train: LabelledVideos, seed: int = 0, classes: int = 2, **options: Any) -> Student:
+def trained(train: LabelledVideos, seed: int = 0, classes: int = 2, segments: int = 1, **options: Any) -> Network:
     student = registry.build(STUDENT, registry.Task(classes, 4, 16, 16), seed, "cpu")
     config = FitConfig.model_validate({"steps": 60, "batch": 16, "step_size": 0.05} | options)
-    augmentation = TemporalAugmentation(train.segments, span=1.0, window=0.0, speed=1.0)
-    fit(student, train, NORMALISATION, config, augmentation, 4, seed)
+    fit(student, train, NORMALISATION, config, TemporalAugmentation(segments), 4, seed)
     return student
 
 
-@pytest.mark.parametrize("train", [bars(0, 16), packed(8)], ids=["whole", "segments"])
-def test_motion_is_learnt(train: LabelledVideos) -> None:
+@pytest.mark.parametrize(("train", "segments"), [(bars(0, 16), 1), (packed(8), 2)], ids=["whole", "segments"])
+def test_motion_is_learnt(train: LabelledVideos, segments: int) -> None:
     test = bars(1000, 30)
-    student = trained(train)
+    student = trained(train, segments=segments)
     assert top1(student, test, NORMALISATION, 4) > 0.9
     swapped = LabelledVideos(test.videos_NF3HW, 1 - test.labels_N)
     assert top1(student, swapped, NORMALISATION, 4) < 0.1
@@ -67,7 +66,7 @@ def test_every_update_can_be_watched_and_is_the_same() -> None:
         bars(0, 4),
         NORMALISATION,
         FitConfig(steps=40, batch=16, step_size=0.05),
-        TemporalAugmentation(1, span=1.0, window=0.0, speed=1.0),
+        TemporalAugmentation(1),
         4,
         1,
         lambda step, loss: seen.append((step, loss.item())),
@@ -122,19 +121,19 @@ def test_dropout_has_no_say_in_a_score() -> None:
 
 
 def test_every_set_gets_the_same_number_of_updates_and_shows_each_segment() -> None:
-    for train in (bars(0, 1), bars(0, 9), packed(3)):
+    for train, segments in ((bars(0, 1), 1), (bars(0, 9), 1), (packed(3), 2)):
         student = _Constant()
-        augmentation = TemporalAugmentation(train.segments, span=1.0, window=0.0, speed=1.0)
+        augmentation = TemporalAugmentation(segments)
         fit(student, train, NORMALISATION, FitConfig(steps=24, batch=6), augmentation, 4, 0)  # type: ignore[arg-type]
         assert len(student.seen) == 24
         different = {clip.numpy().tobytes() for batch in student.seen for clip in batch}
-        assert len(different) == len(train.labels_N) * train.segments
+        assert len(different) == len(train.labels_N) * segments
 
 
 def test_flips_are_horizontal_and_only_when_asked() -> None:
     videos = bars(0, 2)
     videos.videos_NF3HW[..., :8] //= 2  # tell left from right
-    augmentation = TemporalAugmentation(1, span=1.0, window=0.0, speed=1.0)
+    augmentation = TemporalAugmentation(1)
     found = {}
     for flip in (False, True):
         student = _Constant()

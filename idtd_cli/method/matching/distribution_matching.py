@@ -2,7 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor
+
+from idtd_cli.method import seeds
+from idtd_cli.method.matching.matching import Match, Matching
+from idtd_cli.method.network import Network
+from idtd_cli.method.views import RealViews, SyntheticViews
+from idtd_cli.recipe import DistillConfig
+
+
+class DistributionMatching(Matching):
+    """Class means of embeddings, in a fresh network each turn."""
+
+    def __init__(self, config: DistillConfig, real: RealViews, draw_network: Callable[[int], Network]) -> None:
+        super().__init__()
+        self._config, self._real, self._draw_network = config, real, draw_network
+
+    def look(self, turn: int) -> _Look:
+        seed = seeds.of_turn(self._config.seed, turn)
+        generator = torch.Generator(self._real.device).manual_seed(seed)
+        network = self._draw_network(seed).eval().requires_grad_(False)
+        with torch.no_grad():
+            real_BD = network.embed(self._real.draw(self._config.batch_real, generator))
+        return _Look.of(network, real_BD.unflatten(0, (self._real.classes, -1)), self._config.dm.common)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The real clips as one network sees them.
+
+    `scatter` is the squared distance of a clip from its class mean, summed over classes: divided by it, the loss is
+    free of a network's scale, and 1 means class means as far off as single clips are.
+    """
+
+    network: Network
+    centre_C1D: Tensor
+    scatter: Tensor
+    common: float
+
+    @classmethod
+    def of(cls, network: Network, real_CBD: Tensor, common: float) -> _Look:
+        mean_C1D = real_CBD.float().mean(1, keepdim=True)
+        scatter = (real_CBD.float() - mean_C1D).square().sum(2).mean(1).sum()
+        return cls(network, mean_C1D, scatter.clamp(min=torch.finfo(torch.float32).tiny), common)
+
+    def embed(self, x_B3THW: Tensor) -> Tensor:
+        return self.network.embed(x_B3THW)
+
+    def match(self, videos_NT3HW: Tensor, views: SyntheticViews, generator: torch.Generator) -> Match:
+        embedding_PD = self.embed(views.show(videos_NT3HW, views.draw(generator)))
+        synthetic_CVD = embedding_PD.unflatten(0, (len(self.centre_C1D), -1))
+        loss = distribution_matching(self.centre_C1D, synthetic_CVD, self.common) / self.scatter
+        return Match(loss, embedding_PD)
 
 
 def distribution_matching(real_CBD: Tensor, synthetic_CVD: Tensor, common: float = 1.0) -> Tensor:
