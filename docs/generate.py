@@ -224,6 +224,8 @@ def _annotated(annotation: Any) -> str:
         return ", ".join([_annotated(inner[0]), *limits])
     if get_origin(annotation) is Literal:
         return _either(inner)
+    if get_origin(annotation) is dict:
+        return "mapping"
     if get_origin(annotation) is tuple:
         count = "" if inner[-1] is Ellipsis else f" of {len(inner)}"
         return f"list{count}: {_annotated(inner[0])}"

@@ -34,15 +34,20 @@ class SetDocument(Document):
     method: str
     seed: int = Field(description="of the distillation")
     classes: tuple[str, ...]
-    ipc: int = Field(ge=1, description="videos a class")
+    ipc: int = Field(
+        ge=1, description="I: videos a class that the set stores, or that what it stores takes the place of"
+    )
+    videos_a_class: int = Field(ge=1, description="videos a class that the set holds, to train on")
     clip: ClipConfig = Field(description="of the prepared set; the videos have its frames, height and width")
     segments: int = Field(ge=1, description="K: a video is K pieces, and a student trains on views of them")
     mean: tuple[float, float, float] = Field(description="to normalise with, per channel, in 0..1")
     std: tuple[float, float, float]
     evaluate: EvaluateConfig = Field(description="the student and the training that the set's recipe recommends")
-    stored_frames: int
-    stored_bytes: int = Field(description="of the uncompressed clips, uint8")
-    stored_parameters: int = Field(0, description="numbers stored besides pixels; these methods store none")
+    stored_frames: int = Field(description="frames, in three colours, that the stored numbers of a byte would fill")
+    stored_bytes: int = Field(
+        description="of the uncompressed clips, uint8; of less, where the clips can be rendered from less"
+    )
+    stored_parameters: int = Field(0, description="numbers of four bytes among what is stored")
     fps: int = Field(description="of the video files")
 
 
@@ -79,13 +84,13 @@ class DistilledSet:
             raise InputError(f"{path / CLIPS} is damaged ({error}).", again) from error
         videos, labels = tensors.get("videos_NT3HW"), tensors.get("labels_N")
         clip = document.clip
-        count = len(document.classes) * document.ipc
+        count = len(document.classes) * document.videos_a_class
         if (
             videos is None
             or labels is None
             or videos.dtype != torch.uint8
             or tuple(videos.shape) != (count, clip.frames, 3, clip.height, clip.width)
-            or not torch.equal(labels, torch.arange(len(document.classes)).repeat_interleave(document.ipc))
+            or not torch.equal(labels, torch.arange(len(document.classes)).repeat_interleave(document.videos_a_class))
         ):
             raise InputError(f"{path / CLIPS} does not hold what {SetDocument.FILE} says.", again)
         return cls(path, document, videos, labels)
@@ -101,7 +106,7 @@ def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: T
     (folder / CLIPS).write_bytes(save({"videos_NT3HW": videos_NT3HW.contiguous(), "labels_N": labels_N}))
     frames_NTHW3 = videos_NT3HW.permute(0, 1, 3, 4, 2).contiguous().numpy()
     keys = [
-        f"{label:04d}-{_file_name(document.classes[label])}-{number % document.ipc:03d}"
+        f"{label:04d}-{_file_name(document.classes[label])}-{number % document.videos_a_class:03d}"
         for number, label in enumerate(labels_N.tolist())
     ]
 
@@ -141,6 +146,11 @@ def read_sums(folder: Path) -> dict[str, str]:
     path = folder / SUMS
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def digest(folder: Path) -> str:
+    """sha256 over the checksums of all files of a set."""
+    return storage.sha256_file(folder / SUMS)
 
 
 def _file_name(label: str) -> str:

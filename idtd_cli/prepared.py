@@ -23,8 +23,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from fractions import Fraction
-from io import FileIO
-from itertools import pairwise
+from io import BufferedReader, FileIO
+from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 #: A shard is closed before it grows beyond this: large enough to read fast, small enough to copy.
 SHARD_BYTES = 256 << 20
-#: Shards that are mapped at once: each takes a file descriptor, and a process may have a thousand or so.
-_MAPS = 64
 _SHARD = re.compile(r"clips-\d{5}\.safetensors")
 #: A shard's head, padded with spaces as the format allows, so that it can be filled in once the count is known.
 _HEADER_BYTES = 264
@@ -371,7 +369,6 @@ class PreparedSet:
         self.folder = folder
         self.document = document
         self.index = index
-        self._mapped: dict[str, NDArray[np.uint8]] = {}
 
     @staticmethod
     def open(folder: Path) -> PreparedSet:
@@ -416,33 +413,43 @@ class PreparedSet:
         rows = self.rows(split)
         return self.read(rows), torch.tensor([row.label for row in rows], dtype=torch.int64)
 
-    def read(self, rows: Sequence[Row]) -> torch.Tensor:
-        """These clips, in this order: (N, F, 3, H, W) uint8. Of the shards, nothing else is read.
+    def read(self, rows: Sequence[Row], pinned: bool = False) -> torch.Tensor:
+        """These clips, in this order: (N, F, 3, H, W) uint8. Of the shards, nothing else is read. For any thread.
+
+        Args:
+            rows: of the index.
+            pinned: into memory that a GPU can take them from while it computes.
 
         Raises:
             InputError: a shard is damaged.
+            IdtdError: a shard that was there when the set was opened is gone or cut off.
         """
         import torch
 
-        clips_NF3HW = torch.empty((len(rows), *_shape(self.document)), dtype=torch.uint8)
+        clips_NF3HW = torch.empty((len(rows), *_shape(self.document)), dtype=torch.uint8, pin_memory=pinned)
         into_NF3HW = clips_NF3HW.numpy()
-        for number, row in enumerate(rows):
-            into_NF3HW[number] = self._shard(row.shard)[row.row]
+        in_place = sorted(range(len(rows)), key=lambda number: (rows[number].shard, rows[number].row))
+        for name, numbers in groupby(in_place, key=lambda number: rows[number].shard):
+            try:
+                with self._open_shard(name) as file:
+                    for number in numbers:
+                        _read_clip(file, rows[number].row, into_NF3HW[number])
+            except OSError as error:
+                raise IdtdError(
+                    f"{self.folder / 'shards' / name} can no longer be read ({error.strerror or error}).",
+                    f"Write it again with `{PreparedDocument.COMMAND}`.",
+                ) from error
         return clips_NF3HW
 
-    def _shard(self, name: str) -> NDArray[np.uint8]:
-        """A shard's clips, mapped into memory: (n, F, 3, H, W)."""
-        if name not in self._mapped:
-            if len(self._mapped) == _MAPS:
-                self._mapped.pop(next(iter(self._mapped)))
-            path, shape = self.folder / "shards" / name, _shape(self.document)
-            with open(path, "rb") as file:
-                rows = (os.fstat(file.fileno()).st_size - _HEADER_BYTES) // math.prod(shape)
-                if file.read(_HEADER_BYTES) != _header(rows, shape):
-                    again = f"Write it again with `{PreparedDocument.COMMAND}`."
-                    raise InputError(f"{path} is damaged: its header is not the one that was written.", again)
-                self._mapped[name] = np.memmap(file, np.uint8, "r", _HEADER_BYTES, (rows, *shape))
-        return self._mapped[name]
+    def _open_shard(self, name: str) -> BufferedReader:
+        path, shape = self.folder / "shards" / name, _shape(self.document)
+        file = open(path, "rb")  # noqa: SIM115 - closed by `read`
+        rows = (os.fstat(file.fileno()).st_size - _HEADER_BYTES) // math.prod(shape)
+        if file.read(_HEADER_BYTES) != _header(rows, shape):
+            file.close()
+            again = f"Write it again with `{PreparedDocument.COMMAND}`."
+            raise InputError(f"{path} is damaged: its header is not the one that was written.", again)
+        return file
 
     def verify(self) -> None:
         """Compare every shard with its digest, which reads all of the set.
@@ -456,6 +463,13 @@ class PreparedSet:
                     f"{self.folder / 'shards' / name} has changed since it was written.",
                     f"Write it again with `{PreparedDocument.COMMAND}`.",
                 )
+
+
+def _read_clip(file: BufferedReader, row: int, into_F3HW: NDArray[np.uint8]) -> None:
+    # Read, not mapped into memory: the pages of a map count as memory, and a file that is cut off ends the process.
+    file.seek(_HEADER_BYTES + row * into_F3HW.nbytes)
+    if file.readinto(into_F3HW.data) != into_F3HW.nbytes:
+        raise OSError("it is cut off")
 
 
 def _header(rows: int, shape: tuple[int, ...]) -> bytes:

@@ -7,12 +7,16 @@ receives that section and never the whole recipe. Overrides come as `a.b=value`,
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from idtd_cli import storage
 from idtd_cli.errors import InputError
@@ -20,7 +24,8 @@ from idtd_cli.errors import InputError
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
-Method = Literal["idtd", "pixel", "herding", "k-center"]
+_MOST_CELLS = 1000
+Method = Literal["idtd", "pixel", "static-dynamic", "herding", "k-center"]
 
 
 class Section(BaseModel):
@@ -115,14 +120,40 @@ class AugmentationConfig(Section):
 
 
 class FitConfig(Section):
-    """How a network is trained: from scratch, SGD, step size lowered tenfold after half of the steps."""
+    """How a network is trained: from scratch, with SGD."""
 
     steps: int = Field(500, ge=1, description="updates, whatever the size of the set")
     batch: int = Field(256, ge=1, description="clips an update; a smaller set is one batch")
     step_size: float = Field(0.01, gt=0, description="SGD step size")
+    decay: bool = Field(True, description="lower the step size tenfold after half of the updates")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(5e-4, ge=0, description="of SGD")
     flip: bool = Field(False, description="random horizontal flips in training; off where direction is the label")
+
+
+class ExpertFitConfig(FitConfig):
+    """How an expert is trained: as any network, but its step size stays, so that all its snapshots are as far apart."""
+
+    decay: bool = Field(False, description="lower the step size tenfold after half of the updates")
+
+
+class ExpertsConfig(Section):
+    """`idtd experts`: networks like `distill.network`, trained on the real clips and kept at several stages."""
+
+    count: int = Field(10, ge=1, description="experts")
+    every: int = Field(25, ge=1, description="updates between two snapshots of an expert; its start is the first")
+    fit: ExpertFitConfig = ExpertFitConfig()
+
+    @model_validator(mode="after")
+    def _ends_with_a_snapshot(self) -> ExpertsConfig:
+        if self.fit.steps % self.every:
+            raise ValueError(f"fit.steps ({self.fit.steps}) is no multiple of every ({self.every})")
+        return self
+
+    @property
+    def snapshots(self) -> int:
+        """Snapshots of an expert, its start among them."""
+        return self.fit.steps // self.every + 1
 
 
 class PoolConfig(Section):
@@ -172,12 +203,66 @@ class DistributionMatchingConfig(Section):
     )
 
 
+class LearningNetworksConfig(Section):
+    """Networks that learn from the synthetic videos while these are made; with turns 1, all are fresh."""
+
+    networks: int = Field(1, ge=1, description="networks that take turns")
+    turns: int = Field(1, ge=1, description="of its own turns that a network serves before a fresh one takes its place")
+    updates: int = Field(1, ge=0, description="SGD steps on the synthetic videos after a turn of a network")
+    step_size: float = Field(0.01, gt=0, description="of these SGD steps")
+
+
+class GradientMatchingConfig(LearningNetworksConfig):
+    """Gradient matching, and its networks; they are fresh unless `turns` is raised."""
+
+
+class FeatureRegressionConfig(LearningNetworksConfig):
+    """Neural feature regression, and its networks; they learn from the synthetic videos."""
+
+    networks: int = Field(10, ge=1, description="networks that take turns")
+    turns: int = Field(
+        100, ge=1, description="of its own turns that a network serves before a fresh one takes its place"
+    )
+    ridge: Positive = Field(1e-6, description="in units of the mean of the kernel's diagonal")
+
+
+class TrajectoryMatchingConfig(Section):
+    """Trajectory matching: trained on the synthetic videos, an expert's earlier self must become its later self."""
+
+    student_steps: int = Field(10, ge=1, description="SGD steps on the synthetic videos")
+    batch: int = Field(64, ge=1, description="pieces of synthetic videos a step; all of them if there are fewer")
+    expert_snapshots: int = Field(2, ge=1, description="how many snapshots after its start the target is")
+    latest_start: int = Field(6, ge=0, description="the last snapshot that a start may be; 0 is the untrained network")
+    inner_step_size: float = Field(0.01, gt=0, description="of the SGD steps, at first: it is learned")
+    step_size: float = Field(0.01, ge=0, description="Adam step size of the logarithm of inner_step_size; 0 keeps it")
+
+
 class PixelConfig(Section):
     """The reference parametrisation: the pixels of the videos themselves."""
 
     segments: int = Field(1, ge=1, description="K: pieces that a video is packed of; 1 is as published")
     start: Literal["clusters", "random"] = Field("random", description="as of the pool")
     step_size: float = Field(0.02, gt=0, description="Adam step size")
+
+
+class StaticDynamicConfig(Section):
+    """The reference that makes videos of still images and of memories of what moves."""
+
+    images: int = Field(2, ge=1, description="still images in place of each of the `ipc` videos")
+    memories: int = Field(
+        2, ge=1, description="one-channel memories beside them; every pair of an image and a memory is a video"
+    )
+    image_share: float = Field(
+        0.5, ge=0, lt=1, description="share of the steps, the first ones, that learn the images; the rest leaves them"
+    )
+    image_step_size: Positive = Field(0.02, description="Adam step size")
+    memory_step_size: Positive = Field(0.02, description="Adam step size")
+    convolution_step_size: float = Field(0.001, ge=0, description="Adam step size")
+
+    @property
+    def videos(self) -> int:
+        """Videos that are made in place of one."""
+        return self.images * self.memories
 
 
 class CoresetConfig(Section):
@@ -190,9 +275,15 @@ class DistillConfig(Section):
     """`idtd distill`."""
 
     method: Method = Field(
-        "idtd", description="idtd and pixel match synthetic videos to the real clips; herding and k-center choose clips"
+        "idtd",
+        description="idtd, pixel and static-dynamic match synthetic videos to the real clips; herding and k-center "
+        "choose clips",
     )
-    matching: Literal["dm"] = Field("dm", description="matching loss; dm: distribution matching")
+    matching: Literal["dm", "dc", "mtt", "frepo"] = Field(
+        "dm",
+        description="matching loss; dm: distribution matching, dc: gradients, mtt: trajectories, which needs "
+        "`--experts`, frepo: feature regression",
+    )
     ipc: int = Field(1, ge=1, description="I: synthetic videos a class")
     steps: int = Field(300, ge=1, description="optimisation steps")
     network_steps: int = Field(1, ge=1, description="steps that a fresh network, and its real batch, serve")
@@ -200,18 +291,59 @@ class DistillConfig(Section):
     momentum: float = Field(0.5, ge=0, lt=1, description="of Adam's first moment, all parts")
     seed: int = Field(0, ge=0, lt=1 << 31, description="draws of the run; `--seed` sets it")
     checkpoint_every: int = Field(50, ge=1, description="steps between checkpoints")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the networks that dm draws; the videos and the losses stay float32"
+    )
+    validate_every: int = Field(
+        0,
+        ge=0,
+        description="steps between two scores of the current videos, from before the first step to after the last: "
+        "fresh students, trained as `evaluate` says, on the validation split alone; 0: none",
+    )
+    validate_students: int = Field(2, ge=1, description="students of such a score; the same seeds each time")
+    selection: Literal["last", "best-on-validation"] = Field(
+        "last", description="which videos are the result: those after the last step, or those of the best score"
+    )
+    preview_every: int = Field(0, ge=0, description="steps between two contact sheets of the current videos; 0: none")
     network: StudentConfig = StudentConfig()
+    network_snapshots: int = Field(
+        0,
+        ge=0,
+        description="with `--experts`, networks are among the first so many snapshots of an expert; 0: among all",
+    )
     augmentation: AugmentationConfig = AugmentationConfig()
     dm: DistributionMatchingConfig = DistributionMatchingConfig()
+    dc: GradientMatchingConfig = GradientMatchingConfig()
+    frepo: FeatureRegressionConfig = FeatureRegressionConfig()
+    mtt: TrajectoryMatchingConfig = TrajectoryMatchingConfig()
     idtd: IdtdConfig = IdtdConfig()
     pixel: PixelConfig = PixelConfig()
+    static_dynamic: StaticDynamicConfig = StaticDynamicConfig()
     coreset: CoresetConfig = CoresetConfig()
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> DistillConfig:
+        if self.selection == "best-on-validation" and not self.validate_every:
+            raise ValueError("selection best-on-validation needs validate_every above 0")
+        if self.precision != "float32" and self.matching != "dm":
+            raise ValueError(f"precision {self.precision} goes with matching dm alone, not with {self.matching}")
+        return self
 
     @property
     def segments(self) -> int:
         """K of the videos that the method makes; 1 where they are whole clips."""
-        section = getattr(self, self.method, None)
-        return int(getattr(section, "segments", 1))
+        return int(getattr(self._of_method, "segments", 1))
+
+    @property
+    def videos_a_class(self) -> int:
+        """Videos that the method makes of each class: I, unless it makes several of what it keeps in place of one."""
+        return self.ipc * int(getattr(self._of_method, "videos", 1))
+
+    @property
+    def _of_method(self) -> Section | None:
+        """The method's own section, if it has one."""
+        section: Section | None = getattr(self, self.method.replace("-", "_"), None)
+        return section
 
 
 class EvaluateConfig(Section):
@@ -225,6 +357,63 @@ class EvaluateConfig(Section):
     augmentation: AugmentationConfig = AugmentationConfig()
 
 
+#: What an arm or a value of an axis is called; YAML may read it as a number.
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\r\n]*$", coerce_numbers_to_str=True)]
+#: Keys of a recipe, dotted, and the values that they get.
+Changes = dict[Name, Any]
+
+
+class GridConfig(Section):
+    """A table: `idtd reproduce` runs this recipe for each of its cells, with some keys changed. Others pass it over."""
+
+    seeds: int = Field(1, ge=1, le=1000, description="distillations of a cell, with distill.seed and those that follow")
+    axes: dict[Name, Annotated[dict[Name, Changes], Field(min_length=1)]] = Field(
+        {},
+        description="the columns: a key and the list of its values, or a name and named changes, as of arms; every "
+        "value of each goes with every value of the others",
+    )
+    arms: dict[Name, Changes] = Field(
+        {},
+        description="the rows: a name and the keys that it changes, as `{distill.idtd.segments: 1}`; differences are "
+        "against the first; without arms, each of `methods` is one",
+    )
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _named(cls, axes: Any) -> Any:
+        """Values in a list become changes of the axis's own key, each named by itself."""
+        if not isinstance(axes, dict):
+            return axes
+        named = dict(axes)
+        for axis, values in axes.items():
+            if axis == "arm":
+                raise ValueError("no axis can be called arm")
+            if isinstance(values, list | tuple):
+                names = [value if isinstance(value, str) else json.dumps(value, default=str) for value in values]
+                if len(set(names)) < len(names):
+                    raise ValueError(f"{axis} has a value twice")
+                named[axis] = {name: {axis: value} for name, value in zip(names, values, strict=True)}
+        return named
+
+    def short(self, axis: str) -> str:
+        """The last part of an axis's name, if no other ends with it; else all of it."""
+        last = axis.rpartition(".")[2]
+        return axis if [other.rpartition(".")[2] for other in self.axes].count(last) > 1 or last == "arm" else last
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a grid."""
+
+    arm: str
+    place: dict[str, str]  #: axis → the name of its value here
+    heading: str  #: the place, for people
+    recipes: tuple[Recipe, ...]  #: complete, one for each distillation; they differ in distill.seed alone
+
+    def __str__(self) -> str:
+        return f"{self.arm}, {self.heading}" if self.place else self.arm
+
+
 class Recipe(Section):
     """A whole recipe."""
 
@@ -232,8 +421,11 @@ class Recipe(Section):
     description: str = Field("", description="what it is for, one sentence")
     methods: tuple[Method, ...] = Field(("idtd", "pixel"), min_length=1, description="what `idtd reproduce` distils")
     prepare: PrepareConfig = PrepareConfig()
+    experts: ExpertsConfig = ExpertsConfig()
     distill: DistillConfig = DistillConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    # Left out of what is stored: no digest depends on the table that a result is for.
+    grid: GridConfig = Field(GridConfig(), exclude=True)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:
@@ -254,6 +446,69 @@ class Recipe(Section):
 
     def digest(self) -> str:
         return section_digest(self)
+
+    @property
+    def has_grid(self) -> bool:
+        return self.grid != GridConfig()
+
+    @property
+    def arms(self) -> dict[str, Changes]:
+        """The rows of the grid."""
+        return self.grid.arms or {method: {"distill.method": method} for method in self.methods}
+
+    def cells(self) -> list[Cell]:
+        """All cells of the grid, column by column.
+
+        Raises:
+            InputError: a change of a cell names no key, or gives it a value that does not fit; the cell is named.
+        """
+        axes = self.grid.axes
+        if (count := math.prod(map(len, [self.arms, *axes.values()]))) > _MOST_CELLS:
+            raise InputError(f"The grid of the recipe {self.name} has {count} cells; {_MOST_CELLS} is the most.")
+        places = [dict(zip(axes, names, strict=True)) for names in product(*axes.values())]
+        return [self._cell(arm, place) for place in places for arm in self.arms]
+
+    def _cell(self, arm: str, place: dict[str, str]) -> Cell:
+        heading = ", ".join(f"{self.grid.short(axis)} {value}" for axis, value in place.items())
+        layers = [self.arms[arm], *(self.grid.axes[axis][value] for axis, value in place.items())]
+        try:
+            first = Recipe.model_validate(self._changed([change for layer in layers for change in layer.items()]))
+            seeds = range(first.distill.seed, first.distill.seed + self.grid.seeds)
+            content = first.model_dump()
+            recipes = [Recipe.model_validate(content | {"distill": content["distill"] | {"seed": s}}) for s in seeds]
+        except ValueError as error:  # a ValidationError is one, too
+            problems = map(_problem, error.errors()) if isinstance(error, ValidationError) else [str(error)]
+            listed = "\n".join(f"  {problem}" for problem in problems)
+            raise InputError(
+                f"The cell {arm}{heading and f', {heading}'} of the recipe {self.name} does not fit:\n{listed}\n",
+                "docs/recipes.md lists every key.",
+            ) from error
+        return Cell(arm, place, heading or "top-1 %", tuple(recipes))
+
+    def _changed(self, changes: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Every key with its value, some of them changed."""
+        content = self.model_dump(mode="json")
+        for one, other in combinations(sorted(key for key, _ in changes), 2):
+            if f"{other}.".startswith(f"{one}."):
+                raise ValueError(f"{other} is changed twice" + (f", once as part of {one}" if one != other else ""))
+        for key, value in changes:
+            if not isinstance(content.get(key.partition(".")[0]), dict):
+                raise ValueError(f"{key} is no key that a grid can change")
+            _put(content, key, value)
+        return content
+
+
+def flat(section: Section) -> dict[str, Any]:
+    """Every key of a section, dotted, with its value."""
+
+    def walk(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for key, value in content.items():
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{key}.")
+            else:
+                yield prefix + key, value
+
+    return dict(walk(section.model_dump(mode="json"), ""))
 
 
 def section_digest(section: Section) -> str:
@@ -287,29 +542,40 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _apply(content, override)
     try:
-        return Recipe.model_validate(content)
+        recipe = Recipe.model_validate(content)
     except ValidationError as error:
         problems = [_problem(item) for item in error.errors()]
         count = f"{len(problems)} errors" if len(problems) > 1 else "an error"
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise InputError(f"{path} has {count}:\n{listed}\n", "docs/recipes.md lists every key.") from error
+    if recipe.has_grid:
+        recipe.cells()
+    return recipe
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    parts = key.split(".")
-    if not equals or not all(parts):
+    if not equals or not all(key.split(".")):
         raise InputError(f"--set {override} is not of the form a.b=value.", "For example --set distill.ipc=5.")
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"--set {override}: the value is not readable as YAML.") from error
-    for part in parts[:-1]:
-        inner = content.setdefault(part, {})
+    try:
+        _put(content, key, value)
+    except ValueError as error:
+        raise InputError(f"--set {override}: {error}.") from error
+
+
+def _put(content: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key; sections that are not there are made."""
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = content.setdefault(section, {})
         if not isinstance(inner, dict):
-            raise InputError(f"--set {override}: {part} is a value, not a section.")
+            raise ValueError(f"{section} is a value, not a section")
         content = inner
-    content[parts[-1]] = value
+    content[last] = value
 
 
 def _problem(item: Any) -> str:

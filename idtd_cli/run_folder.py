@@ -1,4 +1,7 @@
-"""The only reader and writer of run folders: what is being distilled, its checkpoints, and its result."""
+"""The only reader and writer of run folders: what is being distilled, its checkpoints, and its result.
+
+Of all files, SPEED and the event files for TensorBoard alone tell of time and place: they differ from run to run.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,19 @@ from torch import Tensor
 from idtd_cli import documents, storage
 from idtd_cli.documents import Document
 from idtd_cli.errors import IdtdError, InputError
-from idtd_cli.recipe import ClipConfig, Recipe
+from idtd_cli.recipe import ClipConfig, Recipe, flat
+from idtd_cli.runlog import read_lines
 
 RECIPE = "recipe.yaml"
 METRICS = "metrics.jsonl"
+SPEED = "speed.jsonl"
 RESULT = "synthetic.safetensors"
 _CHECKPOINTS = "checkpoints"
+_BEST = "best.safetensors"
+_PREVIEWS = "previews"
 _KEPT = 2
+#: What reading a checkpoint that is cut off, or another program's, ends in.
+_UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError)
 
 
 class RunDocument(Document):
@@ -40,6 +49,8 @@ class RunDocument(Document):
     device: str
     versions: dict[str, str]
     result_sha256: str | None = Field(None, description=f"of {RESULT}; null while the run is unfinished")
+    stored_values: int = Field(0, description="numbers of a byte each, as pixels are, that a set of the result stores")
+    stored_parameters: int = Field(0, description="numbers of four bytes each that it stores")
 
 
 class RunFolder:
@@ -75,8 +86,24 @@ class RunFolder:
         return self.path / METRICS
 
     @property
+    def speed(self) -> Path:
+        return self.path / SPEED
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
     def finished(self) -> bool:
         return self.document.result_sha256 is not None
+
+    def seconds(self) -> float | None:
+        """What all steps took, by SPEED; None where nothing was written to it."""
+        done, took = 0, 0.0
+        for line in read_lines(self.speed):
+            took += (line["step"] + 1 - done) * line["seconds_per_step"]
+            done = line["step"] + 1
+        return took if done else None
 
     def save_checkpoint(self, step: int, state: dict[str, Tensor]) -> None:
         """Keep the state after `step` steps, and the checkpoint before it; older ones go."""
@@ -89,17 +116,46 @@ class RunFolder:
         """Steps taken and the state after them, of the newest checkpoint that can be read; None without any."""
         for path in reversed(self._checkpoints()):
             try:
-                with safe_open(path, framework="pt") as file:
-                    return int(file.metadata()["step"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+                facts, state = _read(path)
+                return int(facts["step"]), state
+            except _UNREADABLE:
                 continue
         return None
 
-    def finish(self, videos_NT3HW: Tensor, labels_N: Tensor) -> RunFolder:
-        """Write the result: uint8 videos in class order, and their labels."""
+    def save_best(self, step: int, score: float, state: dict[str, Tensor]) -> None:
+        """Keep the state after `step` steps, whose videos got this score, in place of the best one before it."""
+        # In one entry: safetensors writes several in any order, and the same state is to have the same bytes.
+        data = save(state, metadata={"best": json.dumps({"step": step, "score": score})})
+        storage.write_bytes(self.path / _CHECKPOINTS / _BEST, data)
+
+    def best_checkpoint(self) -> tuple[int, float, dict[str, Tensor]] | None:
+        """Steps taken, score and state of the best checkpoint; None without one.
+
+        Raises:
+            IdtdError: its file is damaged, and no older one takes its place.
+        """
+        path = self.path / _CHECKPOINTS / _BEST
+        if not path.is_file():
+            return None
+        try:
+            facts, state = _read(path)
+            best = json.loads(facts["best"])
+            return int(best["step"]), float(best["score"]), state
+        except _UNREADABLE as error:
+            raise IdtdError(f"{path} is damaged.", "Distil again, into a new folder.") from error
+
+    def save_preview(self, step: int, png: bytes) -> None:
+        """Keep a picture of the videos after `step` steps."""
+        storage.write_bytes(self.path / _PREVIEWS / f"step-{step:06d}.png", png)
+
+    def finish(
+        self, videos_NT3HW: Tensor, labels_N: Tensor, stored_values: int, stored_parameters: int = 0
+    ) -> RunFolder:
+        """Write the result: uint8 videos in class order, their labels, and what a set of them stores."""
         data = save({"videos_NT3HW": videos_NT3HW.contiguous(), "labels_N": labels_N})
         storage.write_bytes(self.path / RESULT, data)
-        self.document = self.document.model_copy(update={"result_sha256": storage.sha256_bytes(data)})
+        facts = {"stored_values": stored_values, "stored_parameters": stored_parameters}
+        self.document = self.document.model_copy(update={"result_sha256": storage.sha256_bytes(data)} | facts)
         self.document.write(self.path)
         return self
 
@@ -123,16 +179,17 @@ class RunFolder:
         return sorted((self.path / _CHECKPOINTS).glob("step-*.safetensors"), key=lambda path: (len(path.name), path))
 
 
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
 def differences(old: Recipe, new: Recipe, section: str) -> list[str]:
-    """The keys of a section in which two recipes differ, as `distill.ipc: 1, now 5`."""
-    found: list[str] = []
-
-    def compare(a: object, b: object, where: str) -> None:
-        if isinstance(a, dict) and isinstance(b, dict):
-            for key in sorted(a.keys() | b.keys()):
-                compare(a.get(key), b.get(key), f"{where}.{key}")
-        elif a != b:
-            found.append(f"{where}: {json.dumps(a)}, now {json.dumps(b)}")
-
-    compare(old.model_dump(mode="json")[section], new.model_dump(mode="json")[section], section)
-    return found
+    """The keys of a section, such as `evaluate.fit`, in which two recipes differ, as `distill.ipc: 1, now 5`."""
+    before, now = flat(old), flat(new)
+    keys = [key for key in sorted(before.keys() | now.keys()) if f"{key}.".startswith(f"{section}.")]
+    return [
+        f"{key}: {json.dumps(before.get(key))}, now {json.dumps(now.get(key))}"
+        for key in keys
+        if before.get(key) != now.get(key)
+    ]

@@ -1,4 +1,4 @@
-"""What a run says while it runs: progress for a person, and metrics.jsonl for a program."""
+"""What a run says while it runs: progress for a person, .jsonl files for a program, event files for TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from idtd_cli import storage
+from idtd_cli.errors import InputError
 
 
 class Task(Protocol):
@@ -21,8 +22,8 @@ class Task(Protocol):
 class Progress(Protocol):
     """Where stages report to. The command line draws bars; tests and library users may stay quiet."""
 
-    def stage(self, name: str, total: int | None) -> AbstractContextManager[Task]:
-        """Begin a stage of `total` units (None: unknown)."""
+    def stage(self, name: str, total: int | None, done: int = 0) -> AbstractContextManager[Task]:
+        """Begin a stage of `total` units (None: unknown), or go on with one of which some are done."""
 
     def note(self, text: str) -> None:
         """Say one line."""
@@ -32,7 +33,7 @@ class Quiet:
     """A `Progress` that says nothing."""
 
     @contextmanager
-    def stage(self, name: str, total: int | None) -> Iterator[Task]:
+    def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[Task]:
         yield self
 
     def note(self, text: str) -> None:
@@ -42,13 +43,68 @@ class Quiet:
         pass
 
 
+class Board:
+    """Event files for TensorBoard, of what other files say as well."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        """
+        Raises:
+            InputError: the package is missing.
+        """
+        need_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
+        # Of a run that resumes, TensorBoard drops the steps that are about to be written again.
+        self._writer = SummaryWriter(str(folder), purge_step=first_step)
+
+    def add(self, group: str, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(f"{group}/{name}", value, step)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@contextmanager
+def tensorboard(folder: Path | None, first_step: int) -> Iterator[Board | None]:
+    """A board in a folder; without a folder, none.
+
+    Raises:
+        InputError: the package is missing.
+    """
+    board = Board(folder, first_step) if folder else None
+    try:
+        yield board
+    finally:
+        if board:
+            board.close()
+
+
+def need_tensorboard() -> None:
+    """
+    Raises:
+        InputError: the package is missing.
+    """
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "--tensorboard needs a package that is not installed.", "Run `pip install 'idtd-cli[tensorboard]'`."
+        ) from error
+
+
 class Metrics:
-    """metrics.jsonl: one line a step, appended as it happens.
+    """A .jsonl file of figures, such as metrics.jsonl: one line a step, appended as it happens.
 
     A run that resumes at step n first drops the lines of steps from n on: they are about to be written again.
     """
 
-    def __init__(self, path: Path, first_step: int) -> None:
+    def __init__(self, path: Path, first_step: int, board: Board | None = None) -> None:
+        """Begin a file, or go on with it; a board, if there is one, shows its figures under the file's name."""
+        self._board, self._group = board, path.stem
         kept = [_as_line(line) for line in read_lines(path) if line["step"] < first_step]
         storage.write_text(path, "".join(kept))
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
@@ -61,9 +117,13 @@ class Metrics:
 
     def add(self, step: int, **values: float) -> None:
         self._file.write(_as_line({"step": step, **values}))
+        if self._board:
+            self._board.add(self._group, step, values)
 
     def flush(self) -> None:
         self._file.flush()
+        if self._board:
+            self._board.flush()
 
 
 def _as_line(values: dict[str, Any]) -> str:
@@ -79,3 +139,10 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except ValueError:
             return
+
+
+def duration(seconds: float) -> str:
+    """A time for people: `33 s`, `12 min`, `3.4 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

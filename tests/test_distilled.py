@@ -31,6 +31,7 @@ def document(**changes: Any) -> SetDocument:
         "seed": 0,
         "classes": NAMES,
         "ipc": IPC,
+        "videos_a_class": IPC,
         "clip": ClipConfig(frames=FRAMES, stored_frames=FRAMES, height=HEIGHT, width=WIDTH),
         "segments": 2,
         "mean": (0.1, 0.2, 0.3),
@@ -164,13 +165,21 @@ def test_clips_that_do_not_fit_the_document_are_refused(copy: Path, change: dict
         DistilledSet.open(copy)
 
 
+def test_a_set_may_hold_more_videos_than_it_stores_but_as_many_as_it_says(tmp_path: Path) -> None:
+    distilled.write(tmp_path, document(ipc=1), videos(), LABELS)
+    assert torch.equal(DistilledSet.open(tmp_path).labels_N, LABELS)
+    document(videos_a_class=1).write(tmp_path)
+    with pytest.raises(InputError, match=r"clips.safetensors does not hold what set.json says"):
+        DistilledSet.open(tmp_path)
+
+
 def test_clips_that_are_no_tensors_are_refused(copy: Path) -> None:
     forge(copy, None)
     with pytest.raises(InputError, match=r"clips.safetensors is damaged"):
         DistilledSet.open(copy)
 
 
-@pytest.mark.parametrize("change", [{"ipc": 0}, {"ipc": -1}, {"segments": 0}])
+@pytest.mark.parametrize("change", [{"ipc": 0}, {"ipc": -1}, {"videos_a_class": 0}, {"segments": 0}])
 def test_a_document_that_makes_no_sense_is_refused(copy: Path, change: dict[str, object]) -> None:
     path = copy / SetDocument.FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
@@ -202,6 +211,6 @@ def test_any_folder_name_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     folder = Path(name)
     folder.mkdir()
-    facts = {"classes": ("a", "b"), "ipc": 1}
+    facts = {"classes": ("a", "b"), "ipc": 1, "videos_a_class": 1}
     distilled.write(folder, document(**facts), videos()[:2], torch.arange(2))
     assert torch.equal(DistilledSet.open(folder).videos_NT3HW, videos()[:2])

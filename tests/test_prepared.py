@@ -304,13 +304,18 @@ def test_a_shard_that_holds_nothing_is_not_kept(tmp_path: Path) -> None:
     assert "is empty, \\udce9" in (tmp_path / "set" / "rejects.csv").read_text()
 
 
-def test_few_shards_are_mapped_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepared, "_MAPS", 3)
-    write(tmp_path / "p", 1)  # a shard a clip
+@pytest.mark.parametrize("damage", ["gone", "cut off"])
+def test_a_shard_that_is_lost_after_opening_is_named(tmp_path: Path, damage: str) -> None:
+    write(tmp_path / "p", 2 * CLIP_BYTES)
     found = PreparedSet.open(tmp_path / "p")
-    for _ in range(2):
-        assert (found.read(found.index).numpy() == np.stack([draw(i) for i in range(9)])).all()
-        assert len(found._mapped) == 3
+    shard = tmp_path / "p" / "shards" / found.index[3].shard
+    shard.unlink() if damage == "gone" else cut(shard)
+    assert (found.read(found.index[:2]).numpy() == np.stack([draw(i) for i in range(2)])).all()
+    with pytest.raises(IdtdError) as raised:
+        found.read(found.index[2:4])
+    assert str(shard) in raised.value.message
+    assert ("can no longer be read" if damage == "gone" else "is damaged") in raised.value.message
+    assert raised.value.hint
 
 
 def test_reading_takes_the_clips_that_are_asked_for(tmp_path: Path) -> None:

@@ -125,11 +125,12 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_ones_before(
 
 
 def test_a_finished_run_gives_its_result(folder: RunFolder) -> None:
-    finished = folder.finish(VIDEOS, LABELS)
+    finished = folder.finish(VIDEOS, LABELS, VIDEOS.numel())
     assert finished.finished
     found = RunFolder.open(folder.path)
     assert found.finished
     assert found.document == finished.document
+    assert (found.document.stored_values, found.document.stored_parameters) == (VIDEOS.numel(), 0)
     videos, labels = found.result()
     assert torch.equal(videos, VIDEOS)
     assert torch.equal(labels, LABELS)
@@ -137,16 +138,17 @@ def test_a_finished_run_gives_its_result(folder: RunFolder) -> None:
 
 def test_the_digest_of_a_run_says_what_came_out(folder: RunFolder, tmp_path: Path) -> None:
     begun = folder.document.digest()
-    one = folder.finish(VIDEOS, LABELS).document.digest()
-    same = RunFolder.create(tmp_path / "same", document()).finish(VIDEOS.clone(), LABELS).document.digest()
-    other = RunFolder.create(tmp_path / "other", document()).finish(VIDEOS ^ 1, LABELS).document.digest()
+    one = folder.finish(VIDEOS, LABELS, VIDEOS.numel()).document.digest()
+    size = VIDEOS.numel()
+    same = RunFolder.create(tmp_path / "same", document()).finish(VIDEOS.clone(), LABELS, size).document.digest()
+    other = RunFolder.create(tmp_path / "other", document()).finish(VIDEOS ^ 1, LABELS, size).document.digest()
     assert one == same
     assert len({begun, one, other}) == 3
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_a_result_that_was_changed_is_refused(folder: RunFolder, damage: str) -> None:
-    folder.finish(VIDEOS, LABELS)
+    folder.finish(VIDEOS, LABELS, VIDEOS.numel())
     path = folder.path / run_folder.RESULT
     if damage == "changed":
         data = bytearray(path.read_bytes())
@@ -158,6 +160,13 @@ def test_a_result_that_was_changed_is_refused(folder: RunFolder, damage: str) ->
         RunFolder.open(folder.path).result()
 
 
+def test_the_time_of_all_steps_is_what_each_look_said_of_those_before_it(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", document())
+    assert folder.seconds() is None
+    folder.speed.write_text('{"step": 0, "seconds_per_step": 5.0}\n{"step": 10, "seconds_per_step": 0.5}\n')
+    assert folder.seconds() == 5.0 + 10 * 0.5
+
+
 def test_differences_name_keys_and_both_values() -> None:
     old = tiny.recipe()
     new = tiny.recipe(distill__ipc=5, distill__idtd__pool__scope="dataset", evaluate__students=9)
@@ -166,3 +175,51 @@ def test_differences_name_keys_and_both_values() -> None:
         "distill.ipc: 1, now 5",
     ]
     assert run_folder.differences(old, old, "distill") == []
+
+
+def test_the_best_checkpoint_stays_beside_the_last_two(folder: RunFolder) -> None:
+    assert folder.best_checkpoint() is None
+    folder.save_best(1, 0.25, state(1))
+    folder.save_best(2, 0.1 + 0.2, state(2))
+    for step in (1, 2, 3, 4):
+        folder.save_checkpoint(step, state(step))
+    assert checkpoints(folder) == ["best.safetensors", "step-000003.safetensors", "step-000004.safetensors"]
+    best = RunFolder.open(folder.path).best_checkpoint()
+    assert best is not None
+    step, score, found = best
+    assert (step, score) == (2, 0.1 + 0.2)
+    assert all(torch.equal(found[name], value) for name, value in state(2).items())
+    latest = folder.latest_checkpoint()
+    assert latest is not None
+    assert latest[0] == 4
+
+
+def test_the_same_best_checkpoint_has_the_same_bytes(folder: RunFolder) -> None:
+    path = folder.path / "checkpoints" / "best.safetensors"
+    written = set()
+    for _ in range(20):
+        folder.save_best(2, 0.5, state(2))
+        written.add(path.read_bytes())
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", None])
+def test_a_best_checkpoint_that_is_damaged_is_not_passed_over(folder: RunFolder, damage: bytes | None) -> None:
+    """The scores before it are not known any more: another one would be taken for the best."""
+    folder.save_best(2, 0.5, state(2))
+    path = folder.path / "checkpoints" / "best.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
+    with pytest.raises(IdtdError, match=r"best\.safetensors is damaged\. Distil again"):
+        folder.best_checkpoint()
+
+
+def test_previews_lie_in_order(folder: RunFolder) -> None:
+    for step in (0, 50):
+        folder.save_preview(step, b"png")
+    names = sorted(path.relative_to(folder.path).as_posix() for path in (folder.path / "previews").iterdir())
+    assert names == ["previews/step-000000.png", "previews/step-000050.png"]
+
+
+def test_differences_of_a_part_of_a_section() -> None:
+    old, new = tiny.recipe(), tiny.recipe(evaluate__fit={"steps": 9, "batch": 4}, evaluate__students=9)
+    assert run_folder.differences(old, new, "evaluate.fit") == ["evaluate.fit.steps: 4, now 9"]

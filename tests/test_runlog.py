@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from idtd_cli.runlog import Metrics, Quiet, read_lines
+from idtd_cli.runlog import Metrics, Quiet, duration, read_lines, tensorboard
 
 
 def write(path: Path, first: int, steps: range) -> None:
@@ -70,3 +70,16 @@ def test_quiet_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
         task.advance(1, loss=1.0)
     Quiet().note("done")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (33.4, "33 s"), (119, "119 s"), (120, "2 min"), (7100, "118 min"), (7200, "2.0 h"), (3e5, "83.3 h")],
+)
+def test_a_duration_is_worded_by_its_size(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_without_a_folder_there_is_no_board() -> None:
+    with tensorboard(None, 0) as board:
+        assert board is None

@@ -18,6 +18,7 @@ from torch import Tensor
 from idtd_cli import storage
 from idtd_cli.prepared import SHARD_BYTES, PreparedDocument, PreparedSet, Row, Writer
 from idtd_cli.recipe import ClipConfig, Recipe, SplitConfig
+from idtd_cli.run_folder import SPEED
 from idtd_cli.runlog import Quiet
 
 CLASSES = ("left", "right", "rest")
@@ -32,6 +33,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     content: dict[str, Any] = {
         "name": "tiny",
         "prepare": {"clip": {"frames": 4, "stored_frames": 8, "height": 16, "width": 16, "min_frames": 4}},
+        "experts": {"count": 2, "every": 2, "fit": {"steps": STEPS, "batch": 4}},
         # Steps small enough that the videos stay inside of 0..255: bytes that are all 0 or 255 would compare equal.
         "distill": {
             "ipc": 1,
@@ -39,6 +41,8 @@ def settings(**changes: Any) -> dict[str, Any]:
             "batch_real": 4,
             "checkpoint_every": 2,
             "network": network,
+            "dc": {"turns": 3},
+            "frepo": {"networks": 2, "turns": 3, "ridge": 0.01},
             "idtd": {
                 "segments": 2,
                 "pool": {"entries_per_selector": 2, "step_size": 0.2},
@@ -47,6 +51,7 @@ def settings(**changes: Any) -> dict[str, Any]:
             },
             "pixel": {"step_size": 0.5},
             "coreset": {"fit": {"steps": STEPS, "batch": 4}},
+            "mtt": {"student_steps": 3, "batch": 4, "expert_snapshots": 1, "latest_start": 2},
         },
         "evaluate": {
             "students": 2,
@@ -151,6 +156,14 @@ def distil(prepared: Path, out: Path, content: Recipe | None = None, **options: 
     return out
 
 
+def experts(prepared: Path, out: Path, content: Recipe | None = None, **options: Any) -> Path:
+    from idtd_cli.stages import experts
+
+    given: dict[str, Any] = {"device": "cpu", "progress": Quiet()} | options
+    experts.run(prepared, out, content or recipe(), **given)
+    return out
+
+
 def export(run: Path, out: Path) -> Path:
     from idtd_cli.stages import export
 
@@ -171,9 +184,9 @@ def splits_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     opened: list[str] = []
     read = PreparedSet.read
 
-    def recorded(self: PreparedSet, rows: Sequence[Row]) -> Tensor:
+    def recorded(self: PreparedSet, rows: Sequence[Row], pinned: bool = False) -> Tensor:
         opened.extend(sorted({row.split for row in rows}))
-        return read(self, rows)
+        return read(self, rows, pinned)
 
     monkeypatch.setattr(PreparedSet, "read", recorded)
     return opened
@@ -187,7 +200,8 @@ class Heard:
         self.advanced = 0
 
     @contextmanager
-    def stage(self, name: str, total: int | None) -> Iterator[Heard]:
+    def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[Heard]:
+        self.advanced += done
         yield self
 
     def advance(self, n: int = 1, **facts: object) -> None:
@@ -211,9 +225,12 @@ class Impatient(Heard):
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Digest of every file under a folder, hidden ones too; empty folders show as themselves."""
+    """Digest of every file under a folder, hidden ones too; empty folders show as themselves.
+
+    Left out is how fast a run was: it is the one file of a run that no seed decides.
+    """
     found = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(path for path in folder.rglob("*") if path.name != SPEED):
         name = path.relative_to(folder).as_posix()
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
     return found

@@ -53,29 +53,34 @@ def k_center(x_ND: Tensor, count: int) -> Tensor:
 CHOICES: dict[str, Choice] = {"herding": herding, "k-center": k_center}
 
 
-def coreset(x_ND: Tensor, count_C: Tensor, ipc: int, choice: Choice) -> Tensor:
+def coreset(embeddings_of: Callable[[Tensor], Tensor], count_C: Tensor, ipc: int, choice: Choice) -> Tensor:
     """Indices (C·I) of the I = `ipc` clips chosen of each class, in class order.
 
+    The embeddings of one class are in memory at a time.
+
     Args:
-        x_ND: embeddings of all clips, sorted by class.
-        count_C: how many clips each class has, `ipc` or more.
+        embeddings_of: indices (n) of clips → embeddings (n, D).
+        count_C: how many clips each class has, `ipc` or more; clips are sorted by class.
         ipc: clips to choose of each class.
         choice: how.
     """
-    first_C = (count_C.cumsum(0) - count_C).tolist()
-    of_class = x_ND.split(count_C.tolist())
-    return torch.cat([first + choice(x_nD, ipc) for first, x_nD in zip(first_C, of_class, strict=True)])
+    of_class = torch.arange(int(count_C.sum()), device=count_C.device).split(count_C.tolist())
+    return torch.cat([index_n[choice(embeddings_of(index_n), ipc)] for index_n in of_class])
 
 
 @torch.no_grad()
 def embeddings(
-    real: RealClips, embed: Callable[[Tensor], Tensor], normalisation: Normalisation, frames: int, batch: int = 64
+    real: RealClips,
+    index_N: Tensor,
+    embed: Callable[[Tensor], Tensor],
+    normalisation: Normalisation,
+    frames: int,
+    batch: int = 64,
 ) -> Tensor:
-    """Embeddings (N, D) of all clips, each whole in T = `frames` frames as a set would store it.
+    """Embeddings (N, D) of some clips, each whole in T = `frames` frames as a set would store it.
 
     `embed` takes normalised clips (B, 3, T, H, W) to embeddings (B, D).
     """
-    index_N = torch.arange(len(real.labels_N), device=real.labels_N.device)
     return torch.cat(
         [embed(for_network(normalisation.normalise(real.whole(index_B, frames)))) for index_B in index_N.split(batch)]
     )

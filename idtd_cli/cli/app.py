@@ -17,7 +17,9 @@ from idtd_cli.cli import output
 from idtd_cli.cli.commands.demo_data import demo_data
 from idtd_cli.cli.commands.distill import distill
 from idtd_cli.cli.commands.evaluate import evaluate
+from idtd_cli.cli.commands.experts import experts
 from idtd_cli.cli.commands.export import export
+from idtd_cli.cli.commands.plan import plan
 from idtd_cli.cli.commands.prepare import prepare
 from idtd_cli.cli.commands.reproduce import reproduce
 from idtd_cli.cli.commands.show import show
@@ -39,7 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo_data, sources, prepare, distill, export, evaluate, reproduce, show):
+for command in (demo_data, sources, prepare, plan, experts, distill, export, evaluate, reproduce, show):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

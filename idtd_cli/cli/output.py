@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from idtd_cli.runlog import duration
+
 if TYPE_CHECKING:
     from idtd_cli.report.document import ReportDocument
+    from idtd_cli.report.plan import Plan
+    from idtd_cli.report.table import TableDocument
 
 #: Seconds between two plain lines of a stage where there is no terminal.
 _QUIET = 15.0
@@ -32,8 +38,8 @@ class Terminal:
     """A `runlog.Progress` on stderr."""
 
     @contextmanager
-    def stage(self, name: str, total: int | None) -> Iterator[_Bar | _Lines]:
-        task: _Bar | _Lines = _Bar(name, total) if sys.stderr.isatty() else _Lines(name, total)
+    def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[_Bar | _Lines]:
+        task: _Bar | _Lines = _Bar(name, total, done) if sys.stderr.isatty() else _Lines(name, total, done)
         try:
             yield task
         finally:
@@ -44,12 +50,12 @@ class Terminal:
 
 
 class _Bar:
-    """A tqdm bar with the latest facts beside it."""
+    """A tqdm bar, which knows rate and time left, with the latest facts beside it."""
 
-    def __init__(self, name: str, total: int | None) -> None:
+    def __init__(self, name: str, total: int | None, done: int) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=total, desc=name, file=sys.stderr, dynamic_ncols=True, smoothing=0.1)
+        self._bar = tqdm(total=total, initial=done, desc=name, file=sys.stderr, dynamic_ncols=True, smoothing=0.1)
 
     def advance(self, n: int = 1, **facts: object) -> None:
         if facts:
@@ -61,26 +67,29 @@ class _Bar:
 
 
 class _Lines:
-    """A line at the start, now and then, and at the end."""
+    """A line now and then, with the time left, and one at the end."""
 
-    def __init__(self, name: str, total: int | None) -> None:
-        self._name, self._total, self._done, self._facts = name, total, 0, ""
+    def __init__(self, name: str, total: int | None, done: int) -> None:
+        self._name, self._total, self._first, self._done, self._facts = name, total, done, done, ""
         self._began = self._said = time.monotonic()
 
     def advance(self, n: int = 1, **facts: object) -> None:
         self._done += n
         self._facts = _words(facts)
         if time.monotonic() - self._said > _QUIET:
-            self._line()
+            self._line(going_on=True)
 
     def close(self) -> None:
-        self._line()
+        self._line(going_on=False)
 
-    def _line(self) -> None:
+    def _line(self, going_on: bool) -> None:
         self._said = time.monotonic()
-        of = f" of {self._total}" if self._total else ""
-        took = f"{self._said - self._began:.0f} s"
-        typer.echo(f"{self._name}: {self._done}{of}, {took}" + (f", {self._facts}" if self._facts else ""), err=True)
+        took, new = self._said - self._began, self._done - self._first
+        parts = [f"{self._name}: {self._done}" + (f" of {self._total}" if self._total else ""), duration(took)]
+        rest = (self._total or 0) - self._done
+        if going_on and new and rest > 0:
+            parts.append(f"{duration(took / new * rest)} left")
+        typer.echo(", ".join([*parts, *([self._facts] if self._facts else [])]), err=True)
 
 
 def _words(facts: dict[str, object]) -> str:
@@ -98,3 +107,21 @@ def show_report(report: ReportDocument, folder: Path, as_json: bool) -> None:
         return
     say(summary.render(report))
     say(f"\nOpen {folder / 'report.html'} in a browser; all figures are in {folder / report.FILE}.")
+
+
+def show_plan(plan: Plan, as_json: bool) -> None:
+    """A plan on stdout: its figures as JSON, or a line for each."""
+    from idtd_cli.report.plan import text
+
+    say(json.dumps(asdict(plan)) if as_json else text(plan))
+
+
+def show_table(table: TableDocument, folder: Path, as_json: bool) -> None:
+    """A table on stdout: the document itself, or the table as text and where the files are."""
+    from idtd_cli.report.table import CSV, MARKDOWN, render
+
+    if as_json:
+        say((folder / table.FILE).read_text(encoding="utf-8").rstrip("\n"))
+        return
+    say(render(table))
+    say(f"\nThe table is in {folder / MARKDOWN} and {folder / CSV}; all figures are in {folder / table.FILE}.")

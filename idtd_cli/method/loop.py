@@ -24,6 +24,8 @@ class Step:
     number: int
     matching: Tensor
     diversity: Tensor
+    #: views of the synthetic videos that networks saw
+    views: int
 
 
 def distil(
@@ -42,7 +44,7 @@ def distil(
     the parametrisation, the matching and the optimiser.
 
     Args:
-        parametrisation: the synthetic videos, N = C·I of K segments; changed in place.
+        parametrisation: the synthetic videos, of K segments; changed in place.
         matching: the loss, with the networks and the real clips; its parameters are changed in place.
         optimiser: over the parameters of both.
         config: steps, augmentation, seed.
@@ -54,29 +56,39 @@ def distil(
         each step after it was taken.
     """
     device = next(parametrisation.parameters()).device
-    ipc, segments = config.ipc, parametrisation.segments
-    views = SyntheticViews(classes, ipc, TemporalAugmentation.of(config.augmentation, segments), frames, device)
-    of_segments = SyntheticViews(classes, ipc, TemporalAugmentation(segments), frames, device)
+    videos_a_class, segments = config.videos_a_class, parametrisation.segments
+    augmentation = TemporalAugmentation.of(config.augmentation, segments)
+    views = SyntheticViews(classes, videos_a_class, augmentation, frames, device)
+    of_segments = SyntheticViews(classes, videos_a_class, TemporalAugmentation(segments), frames, device)
+
+    def precision() -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
     def diversity_of(videos_NT3HW: Tensor, match: Match, look: Look, generator: torch.Generator) -> Tensor:
         if segments == 1:
             return match.loss.new_zeros(())
         embedding_PD = match.embedding_PD
         if config.augmentation.views == "whole":  # the match did not look at segments
-            embedding_PD = look.embed(of_segments.show(videos_NT3HW, of_segments.draw(generator)))
-        embedding_NKD = embedding_PD.unflatten(0, (classes * ipc, segments))
-        return diversity_loss(embedding_NKD, look.centre_C1D.repeat_interleave(ipc, 0))
+            with precision():
+                embedding_PD = look.embed(of_segments.show(videos_NT3HW, of_segments.draw(generator)))
+        embedding_NKD = embedding_PD.unflatten(0, (classes * videos_a_class, segments))
+        return diversity_loss(embedding_NKD, look.centre_C1D.repeat_interleave(videos_a_class, 0))
 
     look: Look | None = None
     for number in range(first_step, config.steps):
         if look is None or number % config.network_steps == 0:
-            look = matching.look(number // config.network_steps)
+            with precision():
+                look = matching.look(number // config.network_steps)
 
         generator = torch.Generator(device).manual_seed(seeds.of_step(config.seed, number))
-        videos_NT3HW = parametrisation()
-        match = look.match(videos_NT3HW, views, generator)
+        videos_NT3HW = parametrisation.at(number)
+        shown = views.shown + of_segments.shown
+        with precision():
+            match = look.match(videos_NT3HW, views, generator)
         diversity = diversity_of(videos_NT3HW, match, look, generator)
         optimiser.zero_grad(set_to_none=True)
         (match.loss + parametrisation.diversity * diversity).backward()
         optimiser.step()
-        yield Step(number, match.loss.detach(), diversity.detach())
+        if (number + 1) % config.network_steps == 0:
+            matching.learn(number // config.network_steps, videos_NT3HW.detach(), views, generator)
+        yield Step(number, match.loss.detach(), diversity.detach(), views.shown + of_segments.shown - shown)

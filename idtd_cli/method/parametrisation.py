@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What has to be kept of a set so that it can be used, all classes together.
+
+    Attributes:
+        values: numbers of one byte each, as pixels are.
+        parameters: numbers of four bytes each.
+    """
+
+    values: int
+    parameters: int = 0
+
+
 class Parametrisation(nn.Module):
-    """A set of N = C·I synthetic videos in the making.
+    """A set of N synthetic videos in the making, `videos_a_class` of its recipe of each class.
 
     Attributes:
         segments: K, the pieces that a video is made of and seen in; 1 where a video is one piece.
@@ -20,6 +35,15 @@ class Parametrisation(nn.Module):
         """The videos (N, T, 3, H, W), normalised, in class order, differentiable."""
         raise NotImplementedError
 
+    def at(self, step: int) -> Tensor:
+        """The videos as a step of the loop is to match them: as they are, unless parts are learnt one by one."""
+        videos_NT3HW: Tensor = self()
+        return videos_NT3HW
+
     def step_sizes(self) -> list[dict[str, object]]:
         """Parameter groups with their step sizes, as optimisers take them."""
         raise NotImplementedError
+
+    def stored(self, videos_NT3HW: Tensor) -> Stored:
+        """What a set of these videos, rendered, stores: the videos, unless less is enough to render them."""
+        return Stored(videos_NT3HW.numel())

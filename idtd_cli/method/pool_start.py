@@ -11,7 +11,8 @@ from idtd_cli.method.clustering import cluster_means
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.recipe import PoolConfig
 
-#: At most so many pieces of a class are clustered, and so many bytes of them, so that time and memory are bounded.
+#: At most so many pieces of a class are clustered, and so many bytes of them or of their clips, so that time and memory
+#: are bounded.
 _MOST = 512
 _MOST_BYTES = 1 << 30
 
@@ -36,8 +37,8 @@ def first_pieces(
         span: share of a clip's time that a piece covers.
         frames: L, frames of a piece.
     """
-    height, width = real.videos_NF3HW.shape[-2:]
-    most = min(_MOST, _MOST_BYTES // (4 * frames * 3 * height * width))
+    stored_frames, _, height, width = real.videos_NF3HW.shape[1:]
+    most = min(_MOST, _MOST_BYTES // (max(4 * frames, stored_frames) * 3 * height * width))
     # To cluster, every clip of the class once; more often only where more pieces are wanted than there are clips.
     drawn_C = [max(count, min(clips, most)) if start == "clusters" else count for clips in real.count_C.tolist()]
     index_CS = real.draw(max(drawn_C), generator)

@@ -1,17 +1,18 @@
-"""Real training clips in the device's memory, uint8, and how a step draws from them."""
+"""Real training clips, and how a step draws from them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from idtd_cli.method.streamed_clips import Clips
 from idtd_cli.method.temporal_augmentation import Views, read, whole
 
 
 class RealClips:
     """Stored clips sorted by class. They stay uint8; `read` and the normalisation work on the few that a step draws."""
 
-    def __init__(self, videos_NF3HW: Tensor, labels_N: Tensor, classes: int) -> None:
+    def __init__(self, videos_NF3HW: Clips, labels_N: Tensor, classes: int) -> None:
         """
         Raises:
             ValueError: the clips are not sorted by class, or a class has none.

@@ -7,11 +7,12 @@ our choice. Time is never reversed: direction is often the label.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from idtd_cli.method.streamed_clips import Clips, StreamedClips
 from idtd_cli.recipe import AugmentationConfig
 
 
@@ -87,7 +88,7 @@ class TemporalAugmentation:
         return torch.rand(index_B.shape, generator=generator, device=index_B.device)
 
 
-def read(videos_NF3HW: Tensor, views: Views, frames: int) -> Tensor:
+def read(videos_NF3HW: Clips, views: Views, frames: int) -> Tensor:
     """The views as clips (B, T, 3, H, W) float, in the value range of the source and differentiable in it.
 
     Frame j of a view lies at the middle of the j-th of T equal parts of its stretch. Where the source is at least as
@@ -95,10 +96,13 @@ def read(videos_NF3HW: Tensor, views: Views, frames: int) -> Tensor:
     within the frames of the stretch, so that a segment never shows its neighbour.
 
     Args:
-        videos_NF3HW: videos of F frames each, uint8 or float.
+        videos_NF3HW: videos of F frames each, uint8 or float, or clips that are streamed.
         views: which stretch of which video.
         frames: T, the frames of a view.
     """
+    if isinstance(videos_NF3HW, StreamedClips):
+        videos_NF3HW = videos_NF3HW.clips(views.index_B)
+        views = replace(views, index_B=torch.arange(len(videos_NF3HW), device=videos_NF3HW.device))
     source_frames = videos_NF3HW.shape[1]
     place_BT = _places(views, source_frames, frames)
     index_B1 = views.index_B[:, None]

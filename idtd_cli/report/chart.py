@@ -14,6 +14,7 @@ from idtd_cli.report.summary import TITLES, ordered
 _COLOURS = {
     "idtd": "#2563eb",
     "pixel": "#f59e0b",
+    "static-dynamic": "#db2777",
     "herding": "#0d9488",
     "k-center": "#7c3aed",
     "random": "#9ca3af",

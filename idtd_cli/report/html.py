@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
+from idtd_cli.recipe import flat
 from idtd_cli.report import chart, summary
 from idtd_cli.report.document import ReportDocument
 
@@ -25,16 +26,9 @@ def render(report: ReportDocument, sheet: Image.Image) -> str:
         report=report,
         header=header,
         rows=rows,
+        notes=summary.notes(report),
         # Drawn by us from numbers and our own titles: nothing in it to escape.
         chart=Markup(chart.accuracy_svg(report)),
         sheet=base64.b64encode(png.getvalue()).decode(),
-        protocol=_flat(report.protocol.model_dump(mode="json")),
+        protocol=flat(report.protocol).items(),
     )
-
-
-def _flat(section: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    """Nested keys as dotted ones."""
-    rows: list[tuple[str, object]] = []
-    for key, value in section.items():
-        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return rows

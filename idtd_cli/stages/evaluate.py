@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from idtd_cli import documents, provenance, storage
 from idtd_cli.baselines.random_clips import random_clips
-from idtd_cli.distilled import SUMS, DistilledSet
+from idtd_cli.distilled import DistilledSet, digest
 from idtd_cli.errors import InputError
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
-from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
 from idtd_cli.report import html, summary
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import ReportDocument, Result, Spread
 from idtd_cli.runlog import Progress, read_lines
-from idtd_cli.students import registry
-from idtd_cli.students.training import LabelledVideos, fit, top1
+from idtd_cli.stages import clips
+from idtd_cli.students import registry, scoring
+from idtd_cli.students.training import LabelledVideos
 
 #: Scores of students already trained, one line each: an evaluation that was stopped goes on from here.
 SCORES = "scores.jsonl"
@@ -60,7 +60,8 @@ def run(
     Args:
         sets: exported sets; what is evaluated are their files.
         prepared: the prepared set with the real clips.
-        out: the report folder, new, or that of this same evaluation.
+        out: the report folder, new, or that of this same evaluation; one of fewer sets grows, and no student that was
+            scored for it is trained again.
         recipe: its `evaluate` section is the protocol.
         device: "cpu" or "cuda".
         progress: where to report to.
@@ -74,37 +75,33 @@ def run(
     for distilled in opened:
         _check_fit(distilled, source)
     parents = {"prepared": source.document.digest(), "evaluate": section_digest(config)}
-    parents |= {f"set {number}": _digest(distilled) for number, distilled in enumerate(opened, start=1)}
+    parents |= {f"set {number}": digest(each.path) for number, each in enumerate(opened, start=1)}
     if (out / ReportDocument.FILE).is_file():
         report = documents.read(ReportDocument, out)
-        if report.parents != parents:
+        if not _is_part(report.parents, parents):
             raise InputError(f"{out} holds another evaluation.", "Name a new folder.")
-        progress.note(f"{out} already holds this evaluation: nothing to do.")
-        return report
-    if not storage.is_empty(out) and not (out / SCORES).is_file():
+        if report.parents == parents:
+            progress.note(f"{out} already holds this evaluation: nothing to do.")
+            return report
+    elif not storage.is_empty(out) and not (out / SCORES).is_file():
         raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
 
     clip, classes = source.document.clip, len(source.document.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
     task = registry.Task(classes, clip.frames, clip.height, clip.width)
     registry.build(config.student, task, 0, "cpu")  # a student that cannot take these clips stops here
-    train_NF3HW, train_N = source.clips("train")
-    real = RealClips(train_NF3HW.to(device), train_N.to(device), classes)
+    real = RealClips(*clips.load(source, "train", device, progress), classes)
     entries = _entries(opened, real, source, config, device)
 
     scored_split = "val" if config.split == "validation" else "test"
-    held_NF3HW, held_N = source.clips(scored_split)
-    if not len(held_N):
+    held = LabelledVideos(*clips.load(source, scored_split, device, progress))
+    if not len(held.labels_N):
         raise InputError(
             f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
         )
-    held = LabelledVideos(held_NF3HW.to(device), held_N.to(device))
 
     def score(entry: _Entry, number: int) -> float:
-        student = registry.build(config.student, task, number, device)
-        augmentation = TemporalAugmentation.of(config.augmentation, entry.segments)
-        fit(student, entry.videos(number), normalisation, config.fit, augmentation, clip.frames, number)
-        return top1(student, held, normalisation, clip.frames)
+        return scoring.score(config, number, task, normalisation, entry.videos(number), entry.segments, held)
 
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     scores = _Scores(out / SCORES, parents["prepared"] + parents["evaluate"])
@@ -125,7 +122,7 @@ def run(
         classes=source.document.classes,
         chance=1 / classes,
         scored_split=config.split,
-        scored_videos=len(held_N),
+        scored_videos=len(held.labels_N),
         protocol=config,
         results=tuple(results),
         hardware=provenance.hardware(device),
@@ -136,6 +133,11 @@ def run(
     storage.write_text(out / PAGE, html.render(report, sheet))
     report.write(out)  # last: it marks the folder as complete
     return report
+
+
+def _is_part(old: dict[str, str], new: dict[str, str]) -> bool:
+    """True if an evaluation has the protocol and the data of another, and no set that the other lacks."""
+    return all(old[name] == new[name] for name in ("prepared", "evaluate")) and {*old.values()} <= {*new.values()}
 
 
 def _check_fit(distilled: DistilledSet, source: PreparedSet) -> None:
@@ -149,11 +151,6 @@ def _check_fit(distilled: DistilledSet, source: PreparedSet) -> None:
             f"{distilled.path} has other clips than {source.folder} (frames, size or sampling).",
             "Prepare the data with the set's recipe.",
         )
-
-
-def _digest(distilled: DistilledSet) -> str:
-    """sha256 over the checksums of all files of a set."""
-    return storage.sha256_file(distilled.path / SUMS)
 
 
 def _entries(
@@ -176,16 +173,19 @@ def _entries(
 
     def exported(distilled: DistilledSet) -> _Entry:
         document = distilled.document
-        videos = LabelledVideos(distilled.videos_NT3HW.to(device), distilled.labels_N.to(device))
+
+        def videos(_: int) -> LabelledVideos:  # on the device while a student trains on them: a table has many sets
+            return LabelledVideos(distilled.videos_NT3HW.to(device), distilled.labels_N.to(device))
+
         return _Entry(
             document.method,
-            _digest(distilled),
+            digest(distilled.path),
             config.students,
             document.ipc,
             clip.frames,
             document.stored_frames,
             document.stored_bytes,
-            lambda _: videos,
+            videos,
             document.segments,
             document.stored_parameters,
             distilled.path.name,
@@ -227,7 +227,7 @@ def _sheet_columns(opened: Sequence[DistilledSet], real: RealClips, frames: int)
     generator = torch.Generator(real.videos_NF3HW.device).manual_seed(0)
     columns = {"real": _to_numpy(random_clips(real, 1, frames, generator))}
     for distilled in opened:
-        first = distilled.videos_NT3HW[:: distilled.document.ipc]
+        first = distilled.videos_NT3HW[:: distilled.document.videos_a_class]
         columns.setdefault(summary.TITLES[distilled.document.method], _to_numpy(first))
     return columns
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from idtd_cli import distilled, documents, storage
@@ -33,19 +34,22 @@ def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
         return document
 
     videos_NT3HW, labels_N = source.result()
+    values, parameters = made.stored_values, made.stored_parameters
     document = SetDocument(
         parents=parents,
         method=made.method,
         seed=made.recipe.distill.seed,
         classes=made.classes,
         ipc=made.recipe.distill.ipc,
+        videos_a_class=made.recipe.distill.videos_a_class,
         clip=made.clip,
         segments=made.segments,
         mean=made.mean,
         std=made.std,
         evaluate=made.recipe.evaluate,
-        stored_frames=videos_NT3HW.shape[0] * videos_NT3HW.shape[1],
-        stored_bytes=videos_NT3HW.numel(),
+        stored_frames=math.ceil(values / videos_NT3HW[0, 0].numel()),
+        stored_bytes=values + 4 * parameters,
+        stored_parameters=parameters,
         fps=_FPS,
     )
     with storage.new_folder(out) as staging, progress.stage("export", len(labels_N)) as bar:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from idtd_cli.baselines.coreset import CHOICES
 from idtd_cli.demo import defaults
 from idtd_cli.errors import InputError
-from idtd_cli.recipe import Recipe
+from idtd_cli.recipe import DistillConfig, Recipe
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.runlog import Progress
-from idtd_cli.stages import demo_data, distill, evaluate, export, prepare
+from idtd_cli.stages import demo_data, distill, evaluate, experts, export, prepare
 from idtd_cli.students import registry
 
-_PARTS = ("data", "prepared", "runs", "sets", "report")
+_PARTS = ("data", "prepared", "experts", "runs", "sets", "report")
 
 
 def run(recipe: Recipe, out: Path, source: str | Path | None, device: str, progress: Progress) -> ReportDocument:
@@ -20,7 +22,8 @@ def run(recipe: Recipe, out: Path, source: str | Path | None, device: str, progr
 
     Args:
         recipe: what to do.
-        out: gets data/ (the demo set, without a source), prepared/, runs/METHOD/, sets/METHOD/ and report/.
+        out: gets data/ (the demo set, without a source), prepared/, experts/ (where they are needed), runs/METHOD/,
+            sets/METHOD/ and report/.
         source: videos, as `idtd prepare` takes them; None writes and takes the demo set.
         device: "cpu" or "cuda".
         progress: where to report to.
@@ -29,26 +32,16 @@ def run(recipe: Recipe, out: Path, source: str | Path | None, device: str, progr
         InputError: `out` holds something else, or a network of the recipe cannot take its clips; nothing was written.
         IdtdError: as the stages do.
     """
-    if out.exists() and not (out.is_dir() and all(p.name in _PARTS or p.name[0] == "." for p in out.iterdir())):
-        raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
-    clip = recipe.prepare.clip
-    for network in (recipe.distill.network, recipe.evaluate.student):  # now, and not when hours have gone by
-        registry.build(network, registry.Task(2, clip.frames, clip.height, clip.width), 0, "cpu")
-    if source is None:
-        source = out / "data"
-        demo_data.run(
-            source,
-            classes=defaults.CLASSES,
-            train=defaults.TRAIN,
-            test=defaults.TEST,
-            size=defaults.SIZE,
-            frames=defaults.FRAMES,
-            seed=defaults.SEED,
-            progress=progress,
-        )
+    need_own(out, _PARTS)
+    need_fitting_networks(recipe)
+    source = demo_set(out, progress) if source is None else source
     prepare.run(source, out / "prepared", recipe, progress)
     for method in recipe.methods:
         section = recipe.distill.model_copy(update={"method": method})
+        trained = None
+        if needs_experts(section):
+            trained = out / "experts"
+            experts.run(out / "prepared", trained, recipe, device, progress)
         distill.run(
             out / "prepared",
             out / "runs" / method,
@@ -56,7 +49,48 @@ def run(recipe: Recipe, out: Path, source: str | Path | None, device: str, progr
             device,
             resume=True,
             progress=progress,
+            experts=trained,
         )
         export.run(out / "runs" / method, out / "sets" / method, progress)
     sets = [out / "sets" / method for method in recipe.methods]
     return evaluate.run(sets, out / "prepared", out / "report", recipe, device, progress)
+
+
+def need_own(out: Path, parts: Sequence[str]) -> None:
+    """
+    Raises:
+        InputError: the folder holds other things than these parts.
+    """
+    if out.exists() and not (out.is_dir() and all(p.name in parts or p.name[0] == "." for p in out.iterdir())):
+        raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
+
+
+def need_fitting_networks(recipe: Recipe) -> None:
+    """
+    Raises:
+        InputError: a network of the recipe cannot take its clips. Now, and not when hours have gone by.
+    """
+    clip = recipe.prepare.clip
+    for network in (recipe.distill.network, recipe.evaluate.student):
+        registry.build(network, registry.Task(2, clip.frames, clip.height, clip.width), 0, "cpu")
+
+
+def needs_experts(config: DistillConfig) -> bool:
+    """True if a distillation looks through experts: in trajectory matching, or for networks from their snapshots."""
+    return config.method not in CHOICES and (config.matching == "mtt" or config.network_snapshots > 0)
+
+
+def demo_set(out: Path, progress: Progress) -> Path:
+    """The demo set in `out`, written unless it is there."""
+    folder = out / "data"
+    demo_data.run(
+        folder,
+        classes=defaults.CLASSES,
+        train=defaults.TRAIN,
+        test=defaults.TEST,
+        size=defaults.SIZE,
+        frames=defaults.FRAMES,
+        seed=defaults.SEED,
+        progress=progress,
+    )
+    return folder

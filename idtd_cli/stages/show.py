@@ -13,11 +13,13 @@ from idtd_cli import documents, storage
 from idtd_cli.distilled import SetDocument
 from idtd_cli.documents import Document
 from idtd_cli.errors import InputError
+from idtd_cli.experts_folder import ExpertsDocument
 from idtd_cli.prepared import PreparedDocument, PreparedSet
-from idtd_cli.report import chart, summary
+from idtd_cli.report import chart, summary, table
 from idtd_cli.report import redundancy as measure
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import ReportDocument
+from idtd_cli.report.table import TableDocument
 from idtd_cli.run_folder import METRICS, RunDocument
 from idtd_cli.runlog import Progress, read_lines
 from idtd_cli.stages.demo_data import DemoDocument
@@ -137,6 +139,24 @@ def _videos(document: Any) -> str:
     return f"{typical(document.seconds, 1)} s, {total} in all; {sizes}"
 
 
+def _experts(folder: Path, document: Any) -> str:
+    config, check = document.config, document.check
+    trained = (
+        f"{len(document.trajectories)} of {config.count}, {config.fit.steps} updates, a snapshot every {config.every}"
+    )
+    scored = f"{check.experts:.1%} of {check.clips} clips, a student {check.student:.1%}" if check else "not looked at"
+    facts = {
+        "network": document.network.name,
+        "trained": trained,
+        "validation": scored,
+        "state": "finished" if document.finished else "unfinished",
+        "next": f"idtd distill PREPARED RUN --set distill.matching=mtt --experts {folder}"
+        if document.finished
+        else f"idtd experts PREPARED {folder}",
+    }
+    return _page(folder, document, facts)
+
+
 def _run(folder: Path, document: Any) -> str:
     config = document.recipe.distill
     last = max((line["step"] + 1 for line in read_lines(folder / METRICS)), default=0)
@@ -145,7 +165,7 @@ def _run(folder: Path, document: Any) -> str:
     )
     facts = {
         "method": f"{document.method}, matching {config.matching}, {config.steps} steps, seed {config.seed}",
-        "videos": f"{config.ipc} a class of {_made(document)}",
+        "videos": f"{config.videos_a_class} a class of {_made(document)}",
         "state": state,
         "next": "idtd export" if document.result_sha256 else "idtd distill PREPARED RUN --resume",
     }
@@ -153,10 +173,11 @@ def _run(folder: Path, document: Any) -> str:
 
 
 def _set(folder: Path, document: Any) -> str:
+    rendered = ", from which the videos were rendered" if document.videos_a_class > document.ipc else ""
     facts = {
         "method": f"{document.method}, seed {document.seed}",
-        "videos": f"{document.ipc} a class of {_made(document)}",
-        "stored": f"{document.stored_frames} frames, {summary.size(document.stored_bytes)} uncompressed",
+        "videos": f"{document.videos_a_class} a class of {_made(document)}",
+        "stored": f"{document.stored_frames} frames, {summary.size(document.stored_bytes)} uncompressed{rendered}",
         "files": "clips.safetensors (lossless), data/*.tar (WebDataset), videos/*.mp4 (to look at)",
         "train on it": f'idtd_cli.load("{folder}")',
     }
@@ -165,6 +186,10 @@ def _set(folder: Path, document: Any) -> str:
 
 def _report(folder: Path, document: Any) -> str:
     return _page(folder, document, {"hardware": document.hardware}) + "\n\n" + summary.render(document)
+
+
+def _table(folder: Path, document: Any) -> str:
+    return _page(folder, document, {"recipe": document.name}) + "\n\n" + table.render(document)
 
 
 def _demo(folder: Path, document: Any) -> str:
@@ -178,9 +203,11 @@ def _demo(folder: Path, document: Any) -> str:
 
 _DESCRIBED: dict[type[Document], Callable[[Path, Any], str]] = {
     PreparedDocument: _prepared,
+    ExpertsDocument: _experts,
     RunDocument: _run,
     SetDocument: _set,
     ReportDocument: _report,
+    TableDocument: _table,
     DemoDocument: _demo,
 }
 

@@ -11,15 +11,16 @@ from torch.nn import functional
 
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation, for_network
+from idtd_cli.method.streamed_clips import Clips, StreamedClips
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation, read, whole
 from idtd_cli.recipe import FitConfig
 
 
 @dataclass(frozen=True)
 class LabelledVideos:
-    """A set to train or score on: videos (N, F, 3, H, W) uint8 and labels (N), on the device."""
+    """A set to train or score on: videos (N, F, 3, H, W) uint8 and labels (N), for the device."""
 
-    videos_NF3HW: Tensor
+    videos_NF3HW: Clips
     labels_N: Tensor
 
 
@@ -44,7 +45,9 @@ def fit(
     optimiser = torch.optim.SGD(
         student.parameters(), lr=config.step_size, momentum=config.momentum, weight_decay=config.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.StepLR(optimiser, step_size=max(1, config.steps // 2))
+    schedule = torch.optim.lr_scheduler.StepLR(
+        optimiser, step_size=max(1, config.steps // 2), gamma=0.1 if config.decay else 1.0
+    )
     segments = augmentation.segments
     pieces = len(train.labels_N) * segments
     order = torch.empty(0, dtype=torch.long, device=device)
@@ -58,6 +61,8 @@ def fit(
             piece_B, order = order[: config.batch], order[config.batch :]
             video_B, segment_B = piece_B // segments, piece_B % segments
             clips = read(train.videos_NF3HW, augmentation.of_synthetic(video_B, segment_B, generator), frames)
+            if isinstance(train.videos_NF3HW, StreamedClips):
+                train.videos_NF3HW.prefetch(order[: config.batch] // segments)
             if config.flip:
                 flipped_B = torch.rand(len(clips), generator=generator, device=device) < 0.5
                 clips = torch.where(flipped_B[:, None, None, None, None], clips.flip(-1), clips)

@@ -99,7 +99,7 @@ def test_k_center_leaves_no_clip_far(seed: int, count: int) -> None:
 def test_a_class_gives_its_own_clips_whatever_the_others_are(choice: Choice) -> None:
     x, count_C = points(0, 14), torch.tensor([5, 2, 7])
     expected = torch.cat([choice(x[:5], 2), 5 + choice(x[5:7], 2), 7 + choice(x[7:], 2)])
-    assert torch.equal(coreset(x, count_C, 2, choice), expected)
+    assert torch.equal(coreset(lambda index_N: x[index_N], count_C, 2, choice), expected)
 
 
 @pytest.mark.parametrize("batch", [1, 4, 64])
@@ -107,6 +107,7 @@ def test_a_class_gives_its_own_clips_whatever_the_others_are(choice: Choice) -> 
 def test_embeddings_are_of_whole_clips_as_they_are_stored(batch: int, frames: int) -> None:
     real = clips([3, 2])
     normalisation = Normalisation((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "cpu")
-    x = embeddings(real, lambda clips_B3THW: clips_B3THW.flatten(1), normalisation, frames, batch)
-    stored = real.whole(torch.arange(5), frames)
+    index = torch.tensor([4, 0, 2, 3, 1])
+    x = embeddings(real, index, lambda clips_B3THW: clips_B3THW.flatten(1), normalisation, frames, batch)
+    stored = real.whole(index, frames)
     assert torch.equal(x, normalisation.normalise(stored).transpose(1, 2).flatten(1))

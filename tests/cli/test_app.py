@@ -17,7 +17,7 @@ from idtd_cli.stages import show
 from tests.cli.running import Done
 
 Idtd = Callable[..., Done]
-COMMANDS = ("demo-data", "sources", "prepare", "distill", "export", "evaluate", "reproduce", "show")
+COMMANDS = ("demo-data", "sources", "prepare", "plan", "experts", "distill", "export", "evaluate", "reproduce", "show")
 ROOT = Path(__file__).parents[2]
 
 

@@ -77,3 +77,31 @@ def test_a_report_for_people_says_where_the_rest_is(reported: Path, capsys: Writ
     assert "full data" in out
     assert str(reported / "report.html") in out
     assert str(reported / "report.json") in out
+
+
+@pytest.mark.parametrize(
+    ("done", "lines"),
+    [
+        (0, ["distil: 40 of 150, 16 s, 44 s left, matching 0.5", "distil: 80 of 150, 32 s, 28 s left, matching 0.5"]),
+        (10, ["distil: 50 of 150, 16 s, 40 s left, matching 0.5", "distil: 90 of 150, 32 s, 24 s left, matching 0.5"]),
+    ],
+)
+def test_a_long_stage_says_the_time_left(
+    capsys: Written, monkeypatch: pytest.MonkeyPatch, done: int, lines: list[str]
+) -> None:
+    """By its own speed: steps that another process took do not count."""
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with output.Terminal().stage("distil", 150, done) as task:
+        for _ in range(4):
+            now += 8
+            task.advance(20, matching=0.5)
+    assert capsys.readouterr().err.splitlines() == [*lines, f"distil: {done + 80} of 150, 32 s, matching 0.5"]
+
+
+def test_a_bar_goes_on_where_a_run_was_stopped(capsys: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with output.Terminal().stage("distil", 4, 3) as task:
+        task.advance(1, matching=0.5)
+    assert "75%" in (err := capsys.readouterr().err)
+    assert "4/4" in err

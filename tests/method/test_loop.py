@@ -99,8 +99,12 @@ def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
 
 
 @pytest.mark.parametrize("make", [synthesizer, pixels])
-def test_a_run_lowers_the_matching_loss(make: Callable[[DistillConfig], Parametrisation]) -> None:
-    losses = [step.matching.item() for step in Run(config(steps=30, batch_real=5), make, the_same_network=True).steps()]
+@pytest.mark.parametrize("matching", ["dm", "dc", "frepo"])
+def test_a_run_lowers_the_matching_loss(matching: str, make: Callable[[DistillConfig], Parametrisation]) -> None:
+    always_fresh = {"dc__turns": 1, "frepo__turns": 1}  # and so, here, always the same
+    small_steps = {"pixel__step_size": 0.03, "idtd__pool__step_size": 0.03}
+    given = config(matching=matching, steps=30, batch_real=5, **always_fresh, **small_steps)
+    losses = [step.matching.item() for step in Run(given, make, the_same_network=True).steps()]
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
@@ -119,8 +123,10 @@ def test_diversity_counts_by_its_weight() -> None:
 
 
 @pytest.mark.parametrize("network_steps", [1, 3, 5])
-def test_going_on_at_a_step_is_as_never_having_stopped(network_steps: int) -> None:
-    given = config(steps=7, network_steps=network_steps, augmentation={"span": 0.5, "window": 0.5, "speed": 2})
+@pytest.mark.parametrize("matching", ["dm", "dc", "frepo"])
+def test_going_on_at_a_step_is_as_never_having_stopped(matching: str, network_steps: int) -> None:
+    augmentation = {"span": 0.5, "window": 0.5, "speed": 2}
+    given = config(matching=matching, steps=7, network_steps=network_steps, augmentation=augmentation)
     _, undisturbed = run(given)
 
     stopped = Run(given)
@@ -129,6 +135,7 @@ def test_going_on_at_a_step_is_as_never_having_stopped(network_steps: int) -> No
         next(steps)
     again = Run(given)
     again.videos.load_state_dict(stopped.videos.state_dict())
+    again.matching.load_state_dict(stopped.matching.state_dict())
     again.optimiser.load_state_dict(stopped.optimiser.state_dict())
     rest = list(again.steps(first_step=4))
 
@@ -157,3 +164,39 @@ def test_the_global_random_state_does_not_matter() -> None:
     for _ in made.steps():
         torch.rand(7)
     assert same(made.videos, one)
+
+
+@pytest.mark.parametrize("views", ["segments", "whole"])
+def test_networks_in_bfloat16_see_almost_the_same(views: str) -> None:
+    augmentation = {"views": views}
+    exact, rough = (
+        run(config(steps=3, augmentation=augmentation, precision=precision))[0] for precision in ("float32", "bfloat16")
+    )
+    for one, two in ((exact[0].matching, rough[0].matching), (exact[0].diversity, rough[0].diversity)):
+        assert two.dtype == torch.float32
+        assert two.item() == pytest.approx(one.item(), rel=0.02)
+        assert two.item() != one.item()
+    assert not torch.is_autocast_enabled("cpu")  # whoever takes the steps computes as before
+
+
+def test_only_the_networks_are_in_bfloat16() -> None:
+    made = Run(config(steps=2, precision="bfloat16"))
+    seen: list[tuple[torch.dtype, torch.dtype]] = []
+
+    def draw(seed: int) -> Network:
+        network = made.networks(seed)
+        first = next(module for module in network.modules() if isinstance(module, torch.nn.Conv3d))
+        first.register_forward_hook(lambda _, given, found: seen.append((given[0].dtype, found.dtype)))
+        return network
+
+    made.matching = build(made.given, RealViews(real(), NORMALISATION, TemporalAugmentation(2), FRAMES), draw)
+    list(made.steps())
+    assert len(seen) == 2 * 2  # real clips and synthetic ones, in each step
+    assert set(seen) == {(torch.float32, torch.bfloat16)}
+    assert {parameter.dtype for parameter in made.videos.parameters()} == {torch.float32}
+
+
+def test_a_step_says_how_many_views_networks_saw() -> None:
+    assert [step.views for step in run(config(steps=2))[0]] == [3 * 2] * 2
+    both = run(config(steps=2, augmentation={"views": "whole"}))[0]  # whole videos to match, segments to tell apart
+    assert [step.views for step in both] == [3 + 3 * 2] * 2

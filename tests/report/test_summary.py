@@ -83,6 +83,14 @@ def test_a_row_a_result() -> None:
     assert rows[-1][1] == "all"
 
 
+def test_a_method_that_needs_a_note_has_one() -> None:
+    assert summary.notes(MIXED) == []
+    noted = report(result("static-dynamic", 1, [0.5]), result("random", 1, [0.3]))
+    (note,) = summary.notes(noted)
+    assert "counted as what its videos are rendered from" in note
+    assert summary.render(noted).endswith(f"\n\n{note}")
+
+
 def test_the_screen_says_what_was_scored_and_is_aligned() -> None:
     head, blank, *lines = summary.render(report()).splitlines()
     assert head == "bars: top-1 on 40 test videos of 2 classes (chance 50.0 %), mean ± std over students"

@@ -62,6 +62,10 @@ def test_videos_are_those_that_training_left(prepared: Path, tmp_path: Path) -> 
         {"distill__idtd__segments": 1},
         {"distill__idtd__segments": 4},
         {"distill__network_steps": 4},
+        {"distill__matching": "dc"},
+        {"distill__matching": "dc", "distill__method": "pixel"},
+        {"distill__matching": "frepo"},
+        {"distill__matching": "frepo", "distill__method": "pixel"},
         {"distill__augmentation": {"span": 0.5, "window": 0.5, "speed": 2.0}},
     ],
 )
@@ -113,10 +117,10 @@ def test_something_else_in_the_folder_is_refused(prepared: Path, tmp_path: Path)
     assert list(contents(tmp_path)) == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("method", ["idtd", "pixel"])
+@pytest.mark.parametrize(("method", "matching"), [("idtd", "dm"), ("pixel", "dm"), ("idtd", "dc"), ("pixel", "frepo")])
 @pytest.mark.parametrize("after", [1, 4])
-def test_ctrl_c_keeps_the_steps_taken(prepared: Path, tmp_path: Path, method: str, after: int) -> None:
-    content = recipe(distill__steps=8, distill__method=method)
+def test_ctrl_c_keeps_the_steps_taken(prepared: Path, tmp_path: Path, method: str, matching: str, after: int) -> None:
+    content = recipe(distill__steps=8, distill__method=method, distill__matching=matching)
     undisturbed = distil(prepared, tmp_path / "undisturbed", content)
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):

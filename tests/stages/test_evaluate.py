@@ -16,6 +16,7 @@ from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.report.document import ReportDocument, Result
 from idtd_cli.stages import evaluate
+from idtd_cli.students import scoring
 from idtd_cli.students.training import LabelledVideos, fit
 from tests import tiny
 from tests.tiny import Heard, Impatient, contents, recipe
@@ -35,10 +36,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seeds: list[int] = []
 
     def counted(*given: Any) -> None:
-        seeds.append(given[-1])
+        *_, seed, _watch = given
+        seeds.append(seed)
         fit(*given)
 
-    monkeypatch.setattr(evaluate, "fit", counted)
+    monkeypatch.setattr(scoring, "fit", counted)
     return seeds
 
 
@@ -78,7 +80,7 @@ def test_what_each_student_is_given(
         augmentation = next(item for item in rest if isinstance(item, TemporalAugmentation))
         given.append((weights, train.videos_NF3HW.numpy().tobytes(), augmentation.segments))
 
-    monkeypatch.setattr(evaluate, "fit", recorded)
+    monkeypatch.setattr(scoring, "fit", recorded)
     tiny.evaluate([exported], prepared, tmp_path / "report")
     (first, ours, *_), (second, again, *_), (_, random, *_), (_, other, *_), (_, full, *_) = given
     assert ours == again == DistilledSet.open(exported).videos_NT3HW.numpy().tobytes()
@@ -221,6 +223,19 @@ def refused(match: str, out: Path, *given: Any, **options: Any) -> None:
 
 def test_another_evaluation_in_the_same_folder_is_refused(prepared: Path, exported: Path, reported: Path) -> None:
     refused("holds another evaluation", reported, [exported], prepared, reported, recipe(evaluate__students=3))
+
+
+def test_a_report_grows_and_no_student_is_trained_twice(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path, trained: list[int]
+) -> None:
+    out = Path(shutil.copytree(reported, tmp_path / "report"))
+    other = tiny.export(tiny.distil(prepared, tmp_path / "run", recipe(distill__seed=1)), tmp_path / "other")
+    tiny.evaluate([exported, other], prepared, out)
+    assert trained == [0, 1]
+    before, (ours, new, random, full) = read(reported).results, read(out).results
+    assert (ours.top1, random.top1, full.top1) == tuple(result.top1 for result in before)
+    assert (new.set, new.seed) == ("other", 1)
+    refused("holds another evaluation", out, [other], prepared, out)
 
 
 def test_something_else_in_the_folder_is_refused(prepared: Path, exported: Path, tmp_path: Path) -> None:

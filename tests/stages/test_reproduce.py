@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from idtd_cli.method.loop import Step, distil
 from idtd_cli.prepared import PreparedDocument
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.run_folder import RESULT
-from idtd_cli.stages import demo_data, distill, evaluate, reproduce
+from idtd_cli.stages import demo_data, evaluate, reproduce
 from tests.tiny import Heard, Impatient, contents, recipe
 
 
@@ -59,7 +60,8 @@ def test_it_goes_on_where_it_was_stopped(
         ran.append(given[-1])
         return distil(*given)
 
-    monkeypatch.setattr(distill, "distil", recorded)
+    # By its name: `distill.match` is the function of that module.
+    monkeypatch.setattr(importlib.import_module("idtd_cli.stages.distill.match"), "distil", recorded)
     reproduce.run(recipe(), out, videos, "cpu", Heard())
     assert ran == [2]  # the one run that was not finished, from its checkpoint on
     for method in ("idtd", "pixel"):

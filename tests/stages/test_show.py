@@ -87,7 +87,7 @@ def test_what_idtd_did_not_write(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no"):
         show.run(tmp_path / "missing")
     with pytest.raises(
-        InputError, match=r"is nothing that idtd can describe: it holds none of prepared\.json, run\.json"
+        InputError, match=r"nothing that idtd can describe: it holds none of prepared\.json, experts\.json, run\.json"
     ):
         show.run(tmp_path)
 

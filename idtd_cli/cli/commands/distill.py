@@ -15,7 +15,14 @@ def distill(
     set_: options.SetOption = None,
     seed: Annotated[int | None, typer.Option(help="Same as --set distill.seed=N.")] = None,
     device: options.DeviceOption = options.Device.auto,
+    experts: Annotated[
+        Path | None,
+        typer.Option(metavar="EXPERTS", help="Look through networks made by `idtd experts`; matching mtt needs them."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files for TensorBoard as well, to RUN/tensorboard.")
+    ] = False,
 ) -> None:
     """Distil a prepared set into a few synthetic videos a class.
 
@@ -25,5 +32,6 @@ def distill(
 
     overrides = [*(set_ or []), *([f"distill.seed={seed}"] if seed is not None else [])]
     chosen = options.recipe(recipe, prepared, overrides)
-    folder = stage.run(prepared, run, chosen, options.device(device), resume, output.Terminal())
-    output.say(f"{run}: {folder.document.method}, {chosen.distill.ipc} videos a class. Next: idtd export {run} OUT")
+    folder = stage.run(prepared, run, chosen, options.device(device), resume, output.Terminal(), experts, tensorboard)
+    made = f"{folder.document.method}, {chosen.distill.videos_a_class} videos a class"
+    output.say(f"{run}: {made}. Next: idtd export {run} OUT")

@@ -20,6 +20,7 @@ def export(
 
     document = stage.run(run, out, output.Terminal())
     output.say(
-        f"{out}: {document.stored_frames} frames, {document.ipc} videos a class of {len(document.classes)} classes. "
+        f"{out}: {document.stored_frames} frames, {document.videos_a_class} videos a class of "
+        f"{len(document.classes)} classes. "
         f"Next: idtd evaluate {out} --on PREPARED --out OUT"
     )

@@ -23,11 +23,9 @@ class DistributionMatching(Matching):
         self._config, self._real, self._draw_network = config, real, draw_network
 
     def look(self, turn: int) -> _Look:
-        seed = seeds.of_turn(self._config.seed, turn)
-        generator = torch.Generator(self._real.device).manual_seed(seed)
-        network = self._draw_network(seed).eval().requires_grad_(False)
+        network = self._draw_network(seeds.of_turn(self._config.seed, turn)).eval().requires_grad_(False)
         with torch.no_grad():
-            real_BD = network.embed(self._real.draw(self._config.batch_real, generator))
+            real_BD = network.embed(self._real.of_turn(self._config, turn))
         return _Look.of(network, real_BD.unflatten(0, (self._real.classes, -1)), self._config.dm.common)
 
 

@@ -53,6 +53,12 @@ class Matching(nn.Module):
         """Draw the network and the real clips of a turn; the same for the same turn."""
         raise NotImplementedError
 
+    def learn(self, turn: int, videos_NT3HW: Tensor, views: SyntheticViews, generator: torch.Generator) -> None:
+        """Change what is to be remembered, once the steps of a turn are taken, by the turn's last videos, detached.
+
+        Within a turn nothing changes: a look that is taken again is the same. Nothing by default.
+        """
+
     def step_sizes(self) -> list[dict[str, object]]:
         """Parameter groups with their step sizes, as optimisers take them; none by default."""
         return []

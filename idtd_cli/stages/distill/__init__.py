@@ -12,19 +12,34 @@ import torch
 from idtd_cli import provenance, storage
 from idtd_cli.baselines.coreset import CHOICES
 from idtd_cli.errors import InputError
+from idtd_cli.experts_folder import ExpertsFolder
+from idtd_cli.method.matching.trajectories import Trajectories
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
-from idtd_cli.recipe import Recipe, section_digest
+from idtd_cli.recipe import DistillConfig, Recipe, section_digest
 from idtd_cli.run_folder import RunDocument, RunFolder, differences
-from idtd_cli.runlog import Progress
+from idtd_cli.runlog import Progress, need_tensorboard
+from idtd_cli.stages import clips
+from idtd_cli.stages.distill import validate
 from idtd_cli.stages.distill.choose import choose
 from idtd_cli.stages.distill.job import Job
 from idtd_cli.stages.distill.match import match
+from idtd_cli.stages.distill.validate import Validation
 from idtd_cli.students import registry
+from idtd_cli.students.training import LabelledVideos
 
 
-def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, progress: Progress) -> RunFolder:
+def run(
+    prepared: Path,
+    out: Path,
+    recipe: Recipe,
+    device: str,
+    resume: bool,
+    progress: Progress,
+    experts: Path | None = None,
+    tensorboard: bool = False,
+) -> RunFolder:
     """Distil a prepared set into a run folder; a finished run of the same recipe and set is left as it is.
 
     Args:
@@ -34,30 +49,95 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, resume: bool, pr
         device: "cpu" or "cuda".
         resume: go on from the last checkpoint; a coreset, which has none, starts again.
         progress: where to report to.
+        experts: trained networks to look through, in place of fresh ones; trajectory matching needs them.
+        tensorboard: write event files for TensorBoard as well, into the run folder.
 
     Raises:
         InputError: the folders or the recipe do not fit together.
-        IdtdError: a loss, the videos or the embeddings became non-finite.
+        IdtdError: a loss, the videos or the embeddings became non-finite, or an expert is damaged.
         KeyboardInterrupt: passed on, of matching after a checkpoint was written.
     """
+    if tensorboard:
+        need_tensorboard()
     source = PreparedSet.open(prepared)
     clip = source.document.clip
     task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
-    folder = _open(source, out, recipe, task, device, resume)
+    trained = _experts(experts, source, recipe.distill)
+    folder = _open(source, out, recipe, task, device, resume, trained)
     if folder.finished:
         progress.note(f"{out} already holds this run, finished: nothing to do.")
         return folder
 
-    videos_NF3HW, labels_N = source.clips("train")
-    real = RealClips(videos_NF3HW.to(device), labels_N.to(device), task.classes)
+    real = RealClips(*clips.load(source, "train", device, progress), task.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
-    job = Job(recipe.distill, task, real, normalisation, device)
+    trajectories = _trajectories(trained, recipe.distill, task) if trained else None
+    validation = None
+    if _validates(recipe.distill):
+        held = LabelledVideos(*clips.load(source, "val", device, progress))
+        validation = Validation(recipe, task, normalisation, held)
+    board = folder.tensorboard if tensorboard else None
+    if recipe.distill.precision != "float32":
+        progress.note(f"Networks run in {recipe.distill.precision}; videos and losses stay in float32.")
+    job = Job(recipe.distill, task, real, normalisation, device, trajectories, validation, board)
     make = choose if recipe.distill.method in CHOICES else match
-    videos_NT3HW = make(job, folder, progress)
-    return folder.finish(videos_NT3HW.cpu(), torch.arange(real.classes).repeat_interleave(recipe.distill.ipc))
+    videos_NT3HW, stored = make(job, folder, progress)
+    labels_N = torch.arange(real.classes).repeat_interleave(recipe.distill.videos_a_class)
+    return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, stored.parameters)
 
 
-def _open(source: PreparedSet, out: Path, recipe: Recipe, task: registry.Task, device: str, resume: bool) -> RunFolder:
+def _validates(config: DistillConfig) -> bool:
+    return config.validate_every > 0 and config.method not in CHOICES
+
+
+def _experts(path: Path | None, source: PreparedSet, config: DistillConfig) -> ExpertsFolder | None:
+    """The experts that were named, if they fit the prepared set and the recipe."""
+    if path is None:
+        if config.matching == "mtt" and config.method not in CHOICES:
+            raise InputError(
+                "Trajectory matching needs experts.",
+                f"Make some with `idtd experts {source.folder} EXPERTS`, and add --experts EXPERTS.",
+            )
+        return None
+    if config.method in CHOICES:
+        raise InputError(f"The method {config.method} makes no use of experts.", "Leave --experts out.")
+    folder = ExpertsFolder.open(path)
+    there = folder.document
+    if not there.finished:
+        raise InputError(f"{path} is not finished.", f"Go on with `idtd experts {source.folder} {path}`.")
+    if there.parents.get("prepared") != source.document.digest():
+        raise InputError(f"{path} holds experts of another prepared set.", "Train experts on this one.")
+    if there.network != config.network:
+        raise InputError(f"{path} holds experts of another network.", "Set distill.network to theirs, or train others.")
+    snapshots, last = there.config.snapshots, config.mtt.latest_start + config.mtt.expert_snapshots
+    if config.matching == "mtt" and last >= snapshots:
+        raise InputError(
+            f"{path} holds {snapshots} snapshots of each expert, the first of them number 0, and distill.mtt asks for "
+            f"number {last} (latest_start + expert_snapshots).",
+            "Lower one of the two, or train experts with a smaller experts.every.",
+        )
+    if config.network_snapshots > snapshots:
+        raise InputError(
+            f"{path} holds {snapshots} snapshots of each expert; distill.network_snapshots asks for "
+            f"{config.network_snapshots}.",
+            "Lower it.",
+        )
+    return folder
+
+
+def _trajectories(folder: ExpertsFolder, config: DistillConfig, task: registry.Task) -> Trajectories:
+    network = registry.build(config.network, task, 0, "cpu").state_dict()
+    return Trajectories([folder.snapshots(number, network) for number in range(folder.trained)])
+
+
+def _open(
+    source: PreparedSet,
+    out: Path,
+    recipe: Recipe,
+    task: registry.Task,
+    device: str,
+    resume: bool,
+    experts: ExpertsFolder | None,
+) -> RunFolder:
     """The run folder to work in: a new one, the one to resume, or the finished one."""
     document = source.document
     if recipe.prepare.clip != document.clip:
@@ -73,12 +153,21 @@ def _open(source: PreparedSet, out: Path, recipe: Recipe, task: registry.Task, d
         )
     registry.build(recipe.distill.network, task, 0, "cpu")  # a network that cannot take these clips stops here
     parents = {"prepared": document.digest(), "distill": section_digest(recipe.distill)}
+    if experts is not None:
+        parents["experts"] = experts.document.digest()
+    if _validates(recipe.distill):
+        validate.check(source, recipe, task)
+        protocol = (section_digest(getattr(recipe.evaluate, part)) for part in validate.PROTOCOL)
+        parents["validation"] = storage.sha256_bytes(" ".join(protocol).encode())
     if not storage.is_empty(out):
         folder = RunFolder.open(out)
         if folder.document.parents["prepared"] != parents["prepared"]:
             raise InputError(f"{out} was made from another prepared set.", "Name a new folder.")
+        if folder.document.parents.get("experts") != parents.get("experts"):
+            raise InputError(f"{out} was made with other experts, or with none.", "Name those, or a new folder.")
         if folder.document.parents != parents:
-            changed = "; ".join(differences(folder.document.recipe, recipe, "distill"))
+            sections = ["distill", *(f"evaluate.{part}" for part in validate.PROTOCOL)]
+            changed = "; ".join(c for section in sections for c in differences(folder.document.recipe, recipe, section))
             raise InputError(f"{out} was made by another recipe ({changed}).", "Name a new folder.")
         if not folder.finished and not resume:
             raise InputError(f"{out} holds an unfinished run.", "Add --resume to go on with it, or name a new folder.")

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from idtd_cli.baselines.coreset import CHOICES, coreset, embeddings
 from idtd_cli.errors import IdtdError
+from idtd_cli.method.parametrisation import Stored
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.run_folder import RunFolder
-from idtd_cli.runlog import Metrics, Progress
+from idtd_cli.runlog import Metrics, Progress, tensorboard
 from idtd_cli.stages.distill.job import Job
 from idtd_cli.stages.distill.losses import LOOK_EVERY, write
 from idtd_cli.students.training import LabelledVideos, fit
@@ -16,8 +17,10 @@ from idtd_cli.students.training import LabelledVideos, fit
 _LOWER_FIT = "Lower distill.coreset.fit.step_size."
 
 
-def choose(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
+def choose(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stored]:
     """Real clips (N, T, 3, H, W) uint8, chosen by what a network sees in them that is trained on all of them.
+
+    With them, what a set of them stores.
 
     Raises:
         IdtdError: a loss or the embeddings became non-finite.
@@ -28,7 +31,11 @@ def choose(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
     augmentation = TemporalAugmentation.of(config.augmentation, segments=1)
     steps = config.coreset.fit.steps
     unread: list[tuple[int, Tensor]] = []
-    with Metrics(folder.metrics, 0) as metrics, progress.stage(f"train a network ({config.method})", steps) as bar:
+    with (
+        tensorboard(job.tensorboard, 0) as board,
+        Metrics(folder.metrics, 0, board) as metrics,
+        progress.stage(f"train a network ({config.method})", steps) as bar,
+    ):
 
         def watch(number: int, loss: Tensor) -> None:
             unread.append((number, loss))
@@ -39,7 +46,14 @@ def choose(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
                 unread.clear()
 
         fit(network, every, job.normalisation, config.coreset.fit, augmentation, job.task.frames, config.seed, watch)
-    x_ND = embeddings(real, network.eval().embed, job.normalisation, job.task.frames)
-    if not x_ND.isfinite().all():
-        raise IdtdError("The network became not finite in the last step of its training.", _LOWER_FIT)
-    return real.whole(coreset(x_ND, real.count_C, config.ipc, CHOICES[config.method]), job.task.frames)
+    network.eval()
+
+    def embeddings_of(index_N: Tensor) -> Tensor:
+        x_ND = embeddings(real, index_N, network.embed, job.normalisation, job.task.frames)
+        if not x_ND.isfinite().all():
+            raise IdtdError("The network became not finite in the last step of its training.", _LOWER_FIT)
+        return x_ND
+
+    chosen_N = coreset(embeddings_of, real.count_C, config.ipc, CHOICES[config.method])
+    clips_NT3HW = real.whole(chosen_N, job.task.frames)
+    return clips_NT3HW, Stored(clips_NT3HW.numel())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -13,19 +14,23 @@ from torch import Tensor, nn
 from idtd_cli.errors import IdtdError
 from idtd_cli.method.loop import Step, distil
 from idtd_cli.method.matching import registry as matchings
+from idtd_cli.method.parametrisation import Stored
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.method.views import RealViews
+from idtd_cli.recipe import DistillConfig
+from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.run_folder import RunFolder
-from idtd_cli.runlog import Metrics, Progress
+from idtd_cli.runlog import Metrics, Progress, tensorboard
 from idtd_cli.stages.distill.job import Job
-from idtd_cli.stages.distill.losses import LOOK_EVERY, write
+from idtd_cli.stages.distill.losses import LOOK_EVERY, lower_step_sizes, write
 from idtd_cli.stages.distill.parametrise import parametrise
+from idtd_cli.stages.distill.speed import Meter
 
-_LOWER = "Lower the step sizes (distill.*.step_size)."
 
-
-def match(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
+def match(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stored]:
     """Synthetic videos (N, T, 3, H, W) uint8, optimised from the folder's last checkpoint on, or from the start.
+
+    With them, what a set of them stores.
 
     Raises:
         IdtdError: a loss or the videos became non-finite.
@@ -35,44 +40,102 @@ def match(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
     parametrisation = parametrise(job)
     augmentation = TemporalAugmentation.of(config.augmentation, parametrisation.segments)
     real = RealViews(job.real, job.normalisation, augmentation, job.task.frames)
-    matching = matchings.build(config, real, job.draw_network).to(job.device)
+    matching = matchings.build(config, real, job.draw_network, job.trajectories).to(job.device)
     learned = nn.ModuleDict({"videos": parametrisation, "matching": matching})
     optimiser = torch.optim.Adam(parametrisation.step_sizes() + matching.step_sizes(), betas=(config.momentum, 0.99))
     done = 0
     if (checkpoint := folder.latest_checkpoint()) is not None:
         done, state = checkpoint
         _load(state, learned, optimiser)
+    began = done
+    best = folder.best_checkpoint()
+    best_score = best[1] if best else -1.0
+    scores: dict[int, float] = {}  # steps taken → score of the videos
+
+    def videos_now() -> Tensor:
+        with torch.no_grad():
+            videos = parametrisation()
+        if not videos.isfinite().all():
+            raise IdtdError("The videos became not finite in the last step.", lower_step_sizes(config))
+        return job.normalisation.to_uint8(videos)
+
+    def keeps() -> bool:
+        return began < done < config.steps and done % config.checkpoint_every == 0
+
+    def due(every: int) -> bool:
+        return every > 0 and (done % every == 0 or done == config.steps)
+
+    def pauses() -> bool:
+        return keeps() or due(config.preview_every) or (job.validation is not None and due(config.validate_every))
+
+    def pause(watch: Callable[..., None]) -> None:
+        nonlocal best_score
+        if keeps():
+            folder.save_checkpoint(done, _state(learned, optimiser))
+        if due(config.preview_every):
+            folder.save_preview(done, _sheet(videos_now(), folder.document.classes))
+        if job.validation and due(config.validate_every):
+            scores[done] = job.validation.score(videos_now(), parametrisation.segments, watch)
+            if scores[done] > best_score:
+                best_score = scores[done]
+                folder.save_best(done, best_score, _state(learned, optimiser))
 
     steps = distil(parametrisation, matching, optimiser, config, job.task.classes, job.task.frames, done)
     unread: list[Step] = []
+    shown = 0
+    meter = Meter(job.device, config.precision, config.network_steps)
     with (
-        Metrics(folder.metrics, done) as metrics,
-        progress.stage(f"distil ({config.method})", config.steps) as bar,
+        tensorboard(job.tensorboard, done) as board,
+        Metrics(folder.metrics, done, board) as metrics,
+        Metrics(folder.speed, done, board) as speed,
+        progress.stage(f"distil ({config.method})", config.steps, done) as bar,
         _ctrl_c_held_back() as asked_to_stop,
     ):
-        bar.advance(done)
+
+        def stop_if_asked(*_: object) -> None:
+            if asked_to_stop():
+                raise KeyboardInterrupt
+
         try:
-            for step in steps:
-                unread.append(step)
-                done = step.number + 1
-                keep = done % config.checkpoint_every == 0 and done < config.steps
-                if keep or done % LOOK_EVERY == 0 or done == config.steps:
+            while True:
+                if pauses():
+                    pause(stop_if_asked)
+                    meter.restart()
+                if done == config.steps:
+                    break
+                unread.append(meter.counted(lambda: next(steps)))
+                done += 1
+                if pauses() or done % LOOK_EVERY == 0 or done == config.steps:
                     seen, unread = unread, []
-                    _record(seen, metrics)  # first: a state whose loss is no number must not be kept
-                    if keep:
-                        folder.save_checkpoint(done, _state(learned, optimiser))
-                    bar.advance(len(seen), matching=step.matching.item(), diversity=step.diversity.item())
-                if asked_to_stop():
-                    raise KeyboardInterrupt
+                    # First: a state whose loss is no number must not be kept.
+                    losses = _record(seen, scores, metrics, config)
+                    clips = real.shown - shown + sum(step.views for step in seen)
+                    shown, facts = real.shown, meter.look(len(seen), clips)
+                    speed.add(done - 1, **facts)
+                    speed.flush()
+                    latest = {"validation": scores[max(scores)]} if scores else {}
+                    bar.advance(len(seen), **losses | latest, **{"clips/s": facts["clips_per_second"]})
+                stop_if_asked()
         except KeyboardInterrupt:
-            _record(unread, metrics)
+            _record(unread, scores, metrics, config)
             folder.save_checkpoint(done, _state(learned, optimiser))
             raise
-    with torch.no_grad():
-        videos = parametrisation()
-    if not videos.isfinite().all():
-        raise IdtdError("The videos became not finite in the last step.", _LOWER)
-    return job.normalisation.to_uint8(videos)
+        if done in scores:  # of the result, which no step has a loss of
+            metrics.add(done, validation=scores[done])
+    if config.selection == "best-on-validation" and (best := folder.best_checkpoint()):
+        chosen, score, state = best
+        _load(state, learned, optimiser)
+        progress.note(f"The result is the videos after {chosen} of {done} steps: {score:.1%} on validation.")
+    videos_NT3HW = videos_now()
+    return videos_NT3HW, parametrisation.stored(videos_NT3HW)
+
+
+def _sheet(videos_NT3HW: Tensor, classes: Sequence[str]) -> bytes:
+    """A contact sheet of the first video of each class, as PNG."""
+    first_CTHW3 = videos_NT3HW[:: len(videos_NT3HW) // len(classes)].permute(0, 1, 3, 4, 2).cpu().numpy()
+    drawn = io.BytesIO()
+    contact_sheet(classes, {"synthetic": first_CTHW3}).save(drawn, format="PNG")
+    return drawn.getvalue()
 
 
 @contextmanager
@@ -91,11 +154,15 @@ def _ctrl_c_held_back() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _record(steps: list[Step], metrics: Metrics) -> None:
-    """Write the losses of some steps of matching down, and stop if one of them is not a number."""
+def _record(steps: list[Step], scores: dict[int, float], metrics: Metrics, config: DistillConfig) -> dict[str, float]:
+    """Write the figures of some steps down, and stop if a loss is not a number; those of the last one."""
+    figures: dict[str, float] = {}
     for step in steps:
-        losses = {"matching": step.matching.item(), "diversity": step.diversity.item()}
-        write(step.number, losses, metrics, _LOWER)
+        figures = {"matching": step.matching.item(), "diversity": step.diversity.item()}
+        if step.number in scores:  # both are of the videos before the step was taken
+            figures["validation"] = scores[step.number]
+        write(step.number, figures, metrics, lower_step_sizes(config))
+    return figures
 
 
 def _state(learned: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

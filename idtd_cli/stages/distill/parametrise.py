@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from idtd_cli.baselines.pixel import PixelVideos
+from idtd_cli.baselines.static_dynamic import StaticDynamicVideos
 from idtd_cli.method.parametrisation import Parametrisation
 from idtd_cli.method.pool_start import first_pieces, pool_start
 from idtd_cli.method.synthesizer import Synthesizer
@@ -36,4 +37,18 @@ def _pixel(job: Job, generator: torch.Generator) -> Parametrisation:
     return PixelVideos(pixel, job.normalisation.normalise(pieces_NKL3HW).transpose(2, 3))
 
 
-PARAMETRISATIONS: dict[str, Callable[[Job, torch.Generator], Parametrisation]] = {"idtd": _idtd, "pixel": _pixel}
+def _static_dynamic(job: Job, generator: torch.Generator) -> Parametrisation:
+    config, real = job.config, job.real
+    count, one_frame = config.ipc * config.static_dynamic.images, 1 / real.videos_NF3HW.shape[1]
+    images_CM13HW = first_pieces(real, "random", count, one_frame, 1, generator)
+    images_US3HW = images_CM13HW.squeeze(2).flatten(0, 1).unflatten(0, (-1, config.static_dynamic.images))
+    image_steps = round(config.static_dynamic.image_share * config.steps)
+    images_US3HW = job.normalisation.normalise(images_US3HW)
+    return StaticDynamicVideos(config.static_dynamic, images_US3HW, job.task.frames, image_steps)
+
+
+PARAMETRISATIONS: dict[str, Callable[[Job, torch.Generator], Parametrisation]] = {
+    "idtd": _idtd,
+    "pixel": _pixel,
+    "static-dynamic": _static_dynamic,
+}

@@ -1,0 +1,57 @@
+"""Videos that are scored while they are made, on the validation split: whatever is chosen is chosen there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from idtd_cli.errors import InputError
+from idtd_cli.method import seeds
+from idtd_cli.method.normalisation import Normalisation
+from idtd_cli.prepared import PreparedSet
+from idtd_cli.recipe import Recipe
+from idtd_cli.students import registry
+from idtd_cli.students.scoring import score
+from idtd_cli.students.training import LabelledVideos
+
+#: The parts of a recipe's `evaluate` section that say how a student of a validation is made and trained.
+PROTOCOL = ("student", "fit", "augmentation")
+
+
+def check(source: PreparedSet, recipe: Recipe, task: registry.Task) -> None:
+    """
+    Raises:
+        InputError: there is nothing to validate on, or no student that can take such clips.
+    """
+    if not source.rows("val"):
+        raise InputError(
+            f"distill.validate_every needs validation clips, and {source.folder} has none.",
+            "Prepare it with prepare.split.validation above 0, or leave distill.validate_every at 0.",
+        )
+    registry.build(recipe.evaluate.student, task, 0, "cpu")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Fresh students, and the validation split in the device's memory. The test split stays closed."""
+
+    recipe: Recipe
+    task: registry.Task
+    normalisation: Normalisation
+    held: LabelledVideos
+
+    def score(self, videos_NT3HW: Tensor, segments: int, watch: Callable[[int, Tensor], None]) -> float:
+        """Mean top-1 of the students that train on these videos, uint8 and in class order, of K segments."""
+        config, classes = self.recipe.distill, self.task.classes
+        labels_N = torch.arange(classes, device=videos_NT3HW.device).repeat_interleave(len(videos_NT3HW) // classes)
+        train = LabelledVideos(videos_NT3HW, labels_N)
+
+        def of_student(number: int) -> float:
+            seed = seeds.of_validation(config.seed, number)
+            return score(self.recipe.evaluate, seed, self.task, self.normalisation, train, segments, self.held, watch)
+
+        return fmean(of_student(number) for number in range(config.validate_students))

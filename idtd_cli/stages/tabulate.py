@@ -1,0 +1,202 @@
+"""`idtd reproduce` of a recipe with a grid: all stages for each cell, and one table."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from idtd_cli import documents, storage
+from idtd_cli.distilled import SUMS, digest
+from idtd_cli.errors import InputError
+from idtd_cli.prepared import PreparedDocument
+from idtd_cli.recipe import Cell, Recipe, flat
+from idtd_cli.report import table
+from idtd_cli.report.document import ReportDocument
+from idtd_cli.report.table import Scores, TableDocument
+from idtd_cli.run_folder import RunDocument, RunFolder
+from idtd_cli.runlog import Progress, duration
+from idtd_cli.stages import distill, evaluate, experts, export, prepare, reproduce
+
+_PARTS = ("data", "prepared", "experts", "runs", "sets", "reports", TableDocument.FILE, table.MARKDOWN, table.CSV)
+
+
+def run(
+    recipe: Recipe, only: Sequence[str], out: Path, source: str | Path | None, device: str, progress: Progress
+) -> TableDocument:
+    """Fill the cells of a recipe's grid, all or some, and write the table of those that are done.
+
+    What several cells share is made once: a prepared set, a distillation, a report with all of its sets. Each lies in a
+    folder that is named after the settings that it differs by from the recipe, and their digest; so the recipe may get
+    other arms and values, and what there is of them is kept. A distillation for which videos are scored on the way
+    (`distill.validate_every`) takes the students of the recipe without changes.
+
+    Args:
+        recipe: has a grid.
+        only: which cells, as `ipc=1,arm=whole method`; those that one of these fits. None given: all.
+        out: gets data/ (the demo set, without a source), prepared/, experts/, runs/, sets/, reports/ and the table.
+        source: videos, as `idtd prepare` takes them; None writes and takes the demo set.
+        device: "cpu" or "cuda".
+        progress: where to report to.
+
+    Raises:
+        InputError: `only` names what there is not, `out` holds something else, or a network of a cell cannot take its
+            clips; nothing was written.
+        IdtdError: as the stages do.
+    """
+    cells = recipe.cells()
+    asked = choose(recipe, cells, only)
+    reproduce.need_own(out, _PARTS)
+    if (out / "prepared" / PreparedDocument.FILE).is_file():
+        raise InputError(f"{out} holds what a recipe without a grid made.", "Name a new folder.")
+    for cell in asked:
+        reproduce.need_fitting_networks(cell.recipes[0])
+    source = reproduce.demo_set(out, progress) if source is None else source
+    work = _Work(recipe, out, device, progress)
+    for folder, one in {work.prepared(cell.recipes[0]): cell.recipes[0] for cell in asked}.items():
+        prepare.run(source, folder, one, progress)
+
+    todo = [cell for cell in asked if not work.scores(cell)]
+    if len(todo) < len(asked):
+        progress.note(f"{len(asked) - len(todo)} of {len(asked)} cells are done: nothing to do for them.")
+    began = time.monotonic()
+    for number, cell in enumerate(todo, start=1):
+        progress.note(f"Cell {number} of {len(todo)}: {cell}.")
+        work.fill(cell)
+        _write(recipe, cells, work, out)
+        took = time.monotonic() - began
+        left = f", about {duration(took / number * (len(todo) - number))} left" if number < len(todo) else ""
+        progress.note(f"{number} of {len(todo)} cells done in {duration(took)}{left}.")
+    return _write(recipe, cells, work, out)
+
+
+def choose(recipe: Recipe, cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """The cells that one of `only` fits, in the order of the grid; all, if there is none.
+
+    Raises:
+        InputError: one of them names an axis or a value that there is not.
+    """
+    wanted = [_wanted(recipe, text) for text in only] or [{}]
+
+    def fits(cell: Cell, one: dict[str, set[str]]) -> bool:
+        place = cell.place | {"arm": cell.arm}
+        return all(place[axis] in names for axis, names in one.items())
+
+    return [cell for cell in cells if any(fits(cell, one) for one in wanted)]
+
+
+def _wanted(recipe: Recipe, text: str) -> dict[str, set[str]]:
+    """`ipc=1,arm=a` as axis → names of values. A comma parts only where an axis follows: names may hold some."""
+    there = {"arm": list(recipe.arms)} | {axis: list(values) for axis, values in recipe.grid.axes.items()}
+    axes = {axis: axis for axis in there} | {recipe.grid.short(axis): axis for axis in recipe.grid.axes}
+    wanted: dict[str, set[str]] = {}
+    for part in re.split(rf",\s*(?=(?:{'|'.join(map(re.escape, axes))})\s*=)", text):
+        axis, _, name = (word.strip().strip("\"'") for word in part.partition("="))
+        if axis not in axes:
+            known = ", ".join(dict.fromkeys(recipe.grid.short(axis) if axis != "arm" else axis for axis in there))
+            raise InputError(f"--only {text}: the grid has no {axis or 'axis without a name'}.", f"It has {known}.")
+        if name not in there[axes[axis]]:
+            known = " or ".join(there[axes[axis]])
+            raise InputError(f"--only {text}: {axis} is never {name or 'empty'}.", f"It is {known}.")
+        wanted.setdefault(axes[axis], set()).add(name)
+    return wanted
+
+
+def _write(recipe: Recipe, cells: Sequence[Cell], work: _Work, out: Path) -> TableDocument:
+    """The table of the cells that are done, in its three forms."""
+    document = table.table(recipe, [(cell, work.scores(cell)) for cell in cells])
+    storage.write_text(out / table.CSV, table.to_csv(document))
+    storage.write_text(out / table.MARKDOWN, table.to_markdown(document))
+    document.write(out)
+    return document
+
+
+class _Work:
+    """The folders under `out`, and the stages that fill them. Cells with the same settings name the same folder."""
+
+    def __init__(self, base: Recipe, out: Path, device: str, progress: Progress) -> None:
+        self._base, self._out, self._device, self._progress = base, out, device, progress
+
+    def prepared(self, recipe: Recipe) -> Path:
+        clip = recipe.prepare.clip
+        told = ("prepare.clip.frames", "prepare.clip.height", "prepare.clip.width")
+        name = self._name(f"{clip.frames}x{clip.height}x{clip.width}", recipe, ["prepare"], told)
+        return self._out / "prepared" / name
+
+    def scores(self, cell: Cell) -> Scores | None:
+        """What is known of a cell; None if it is not done, or not of what lies in its folders now."""
+        one = cell.recipes[0]
+        prepared, folder = self.prepared(one), self._report(one)
+        sets = [self._set(recipe) for recipe in cell.recipes]
+        files = [prepared / PreparedDocument.FILE, folder / ReportDocument.FILE, *(path / SUMS for path in sets)]
+        if not all(path.is_file() for path in files):
+            return None
+        report = documents.read(ReportDocument, folder)
+        parents = {documents.read(PreparedDocument, prepared).digest(), *map(digest, sets)}
+        if not parents <= {*report.parents.values()}:
+            return None
+        return Scores(report, tuple(path.name for path in sets), self._seconds(cell))
+
+    def fill(self, cell: Cell) -> None:
+        """Run all stages for a cell, as far as they are not done."""
+        one = cell.recipes[0]
+        prepared, folder = self.prepared(one), self._report(one)
+        for recipe in cell.recipes:
+            made_by, trained = self._recipe_of_run(recipe), None
+            if reproduce.needs_experts(recipe.distill):
+                trained = self._experts(recipe)
+                experts.run(prepared, trained, made_by, self._device, self._progress)
+            run = self._run(recipe)
+            distill.run(prepared, run, made_by, self._device, True, self._progress, trained)
+            export.run(run, self._set(recipe), self._progress)
+        sets = [self._set(recipe) for recipe in cell.recipes]
+        if (folder / ReportDocument.FILE).is_file():  # it grows
+            results = documents.read(ReportDocument, folder).results
+            sets = [self._out / "sets" / result.set for result in results if result.set] + sets
+        evaluate.run(list(dict.fromkeys(sets)), prepared, folder, one, self._device, self._progress)
+
+    def _recipe_of_run(self, recipe: Recipe) -> Recipe:
+        """What a run is made by: the same for all cells that share it, whichever comes first."""
+        sections = ["prepare", "distill", *(["experts"] if reproduce.needs_experts(recipe.distill) else [])]
+        return self._base.model_copy(update={section: getattr(recipe, section) for section in sections})
+
+    def _seconds(self, cell: Cell) -> float | None:
+        runs = [self._run(recipe) for recipe in cell.recipes]
+        took = [RunFolder.open(run).seconds() if (run / RunDocument.FILE).is_file() else None for run in runs]
+        known = [seconds for seconds in took if seconds is not None]
+        return fmean(known) if len(known) == len(runs) else None
+
+    def _experts(self, recipe: Recipe) -> Path:
+        settings = ["prepare", "experts", "distill.network", "distill.augmentation"]
+        return self._out / "experts" / self._name(recipe.distill.network.name, recipe, settings)
+
+    def _run(self, recipe: Recipe) -> Path:
+        config = recipe.distill
+        settings = ["prepare", "distill", *(["experts"] if reproduce.needs_experts(config) else [])]
+        name = self._name(f"{config.method}-ipc{config.ipc}", recipe, settings, ("distill.method", "distill.ipc"))
+        return self._out / "runs" / f"{name}-{config.seed}"
+
+    def _set(self, recipe: Recipe) -> Path:
+        return self._out / "sets" / self._run(recipe).name
+
+    def _report(self, recipe: Recipe) -> Path:
+        return self._out / "reports" / self._name(recipe.evaluate.student.name, recipe, ["prepare", "evaluate"])
+
+    def _name(self, head: str, recipe: Recipe, settings: Sequence[str], told: Sequence[str] = ()) -> str:
+        """A folder's name: what is in it, how its settings differ from the recipe's, and a digest.
+
+        The digest is of all these settings but the seed. Should two agree in it, the stages refuse the second.
+        """
+        base = flat(self._base)
+        parts = tuple(f"{part}." for part in settings)
+        within = {key: value for key, value in flat(recipe).items() if key.startswith(parts) and key != "distill.seed"}
+        changes = [
+            f"{key.rpartition('.')[2]}_{value}"
+            for key, value in within.items()
+            if base[key] != value and key not in told
+        ]
+        readable = re.sub(r"[^A-Za-z0-9._]+", "-", "-".join([head, *changes]))[:60]
+        return f"{readable.strip('-')}-{storage.sha256_bytes(json.dumps(within, sort_keys=True).encode())[:8]}"
