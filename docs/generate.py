@@ -176,7 +176,8 @@ def _recipes_page() -> str:
         "A recipe is one YAML file with everything that decides a result; it is stored with what it made. A key that "
         "is left out has the default below. `--set a.b=value` changes one key, with the value in YAML: `--set "
         "distill.steps=1000`, `--set 'evaluate.student.widths=[32, 64]'`. `--recipe` takes the path of a file or the "
-        "name of a recipe that comes with idtd.",
+        "name of a recipe that comes with idtd. A file with `base: RECIPE`, a name or a path from its own folder, says "
+        "only what differs from that one; what is stored with a result is always complete.",
     ]
     for part in parts_of_a_recipe():
         heading = f"{'#' * (2 + part.name.count('.'))} {part.name}" if part.name else "## The top level"

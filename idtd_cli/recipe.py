@@ -1,7 +1,8 @@
 """Recipes: everything that decides a result, in one YAML file that is stored with what it made.
 
-A recipe is complete by itself (no inheritance). Each section is the small config of one part of the program, which
-receives that section and never the whole recipe. Overrides come as `a.b=value`, the value in YAML.
+Each section is the small config of one part of the program, which receives that section and never the whole recipe.
+Overrides come as `a.b=value`, the value in YAML. A file may name another as its `base` and say only what is different;
+what is loaded, and stored with results, is complete.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
 _MOST_CELLS = 1000
+_SUFFIXES = (".yaml", ".yml")
 Method = Literal["idtd", "pixel", "static-dynamic", "herding", "k-center"]
 
 
@@ -256,8 +258,8 @@ class StaticDynamicConfig(Section):
         0.5, ge=0, lt=1, description="share of the steps, the first ones, that learn the images; the rest leaves them"
     )
     image_step_size: Positive = Field(0.02, description="Adam step size")
-    memory_step_size: Positive = Field(0.02, description="Adam step size")
-    convolution_step_size: float = Field(0.001, ge=0, description="Adam step size")
+    memory_step_size: Positive = Field(0.1, description="Adam step size")
+    convolution_step_size: float = Field(0.01, ge=0, description="Adam step size")
 
     @property
     def videos(self) -> int:
@@ -526,19 +528,20 @@ def shipped() -> dict[str, Path]:
 def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by path or by the name of a shipped one, and apply overrides `a.b=value`.
 
+    Where the file names a `base`, another recipe by path (from its own folder) or name, it says only what is different
+    from it; a name, a description and a grid are always its own.
+
     Raises:
         InputError: no such recipe, not YAML, or keys and values that do not fit; all of them are named at once.
     """
-    path = Path(source) if Path(source).suffix in {".yaml", ".yml"} else shipped().get(str(source))
-    if path is None or not path.is_file():
-        names = ", ".join(shipped())
-        raise InputError(f"There is no recipe {source}.", f"Give the path of a YAML file, or one of: {names}.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not readable as YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no recipe: its top level must be keys and values.")
+    path, content = _read(source)
+    if "base" in content:
+        base = str(content.pop("base"))
+        base_path, base_content = _read(path.parent / base if Path(base).suffix in _SUFFIXES else base)
+        if "base" in base_content:
+            raise InputError(f"{path} has the base {base_path}, which has a base itself.", "Name that one as base.")
+        own = ("name", "description", "grid")
+        content = _merged({key: value for key, value in base_content.items() if key not in own}, content)
     for override in overrides:
         _apply(content, override)
     try:
@@ -551,6 +554,30 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if recipe.has_grid:
         recipe.cells()
     return recipe
+
+
+def _read(source: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The file of a recipe and what it says."""
+    path = Path(source) if Path(source).suffix in _SUFFIXES else shipped().get(str(source))
+    if path is None or not path.is_file():
+        names = ", ".join(shipped())
+        raise InputError(f"There is no recipe {source}.", f"Give the path of a YAML file, or one of: {names}.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not readable as YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no recipe: its top level must be keys and values.")
+    return path, content
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A mapping with the changes of another, key by key at every depth."""
+    merged = dict(base)
+    for key, value in changes.items():
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

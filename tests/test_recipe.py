@@ -313,12 +313,30 @@ def test_a_grid_can_be_overridden(path: Path) -> None:
     assert [str(cell) for cell in loaded.cells()] == ["a", "2"]
 
 
-def test_the_demo_table_is_the_demo_in_all_that_decides_a_figure() -> None:
-    table, demo = (recipe.load(name) for name in ("demo-table", "demo"))
-    assert (
-        table.model_copy(update={"name": demo.name, "description": demo.description, "methods": demo.methods}).to_yaml()
-        == demo.to_yaml()
-    )
+def test_a_recipe_may_say_only_what_differs_from_its_base(path: Path) -> None:
+    path.write_text(yaml.safe_dump(tiny.settings(description="tiny", grid=GRID)))
+    child = path.with_name("child.yaml")
+    child.write_text("name: child\nbase: r.yaml\ndistill: {idtd: {pool: {step_size: 0.3}}}\n")
+    loaded = recipe.load(child)
+    expected = tiny.recipe(name="child", distill__idtd__pool__step_size=0.3)
+    assert loaded.to_yaml() == expected.to_yaml()
+    assert not loaded.has_grid  # a table belongs to the file that has it
+    assert recipe.load(child, ["distill.ipc=2"]).distill.ipc == 2
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("nowhere", "There is no recipe nowhere."),
+        ("nowhere.yaml", "nowhere.yaml."),
+        ("demo-table", "demo-table.yaml, which has a base itself."),
+    ],
+)
+def test_a_base_that_is_none_is_refused(path: Path, base: str, message: str) -> None:
+    path.write_text(f"name: child\nbase: {base}\n")
+    with pytest.raises(InputError) as raised:
+        recipe.load(path)
+    assert message in raised.value.message
 
 
 def test_flat_has_every_key_once() -> None:
