@@ -25,7 +25,7 @@ from idtd_cli.errors import InputError
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
-_MOST_CELLS = 1000
+_MOST_CELLS, _MOST_DISTILLATIONS = 1000, 10_000
 _SUFFIXES = (".yaml", ".yml")
 Method = Literal["idtd", "pixel", "static-dynamic", "herding", "k-center"]
 
@@ -467,6 +467,11 @@ class Recipe(Section):
         axes = self.grid.axes
         if (count := math.prod(map(len, [self.arms, *axes.values()]))) > _MOST_CELLS:
             raise InputError(f"The grid of the recipe {self.name} has {count} cells; {_MOST_CELLS} is the most.")
+        if (runs := count * self.grid.seeds) > _MOST_DISTILLATIONS:
+            raise InputError(
+                f"The grid of the recipe {self.name} asks for {runs} distillations; {_MOST_DISTILLATIONS} is the most.",
+                "Lower grid.seeds.",
+            )
         places = [dict(zip(axes, names, strict=True)) for names in product(*axes.values())]
         return [self._cell(arm, place) for place in places for arm in self.arms]
 
@@ -477,7 +482,8 @@ class Recipe(Section):
             first = Recipe.model_validate(self._changed([change for layer in layers for change in layer.items()]))
             seeds = range(first.distill.seed, first.distill.seed + self.grid.seeds)
             content = first.model_dump()
-            recipes = [Recipe.model_validate(content | {"distill": content["distill"] | {"seed": s}}) for s in seeds]
+            content["distill"]["seed"] = seeds[-1]
+            Recipe.model_validate(content)  # the largest fits, and so do the others
         except ValueError as error:  # a ValidationError is one, too
             problems = map(_problem, error.errors()) if isinstance(error, ValidationError) else [str(error)]
             listed = "\n".join(f"  {problem}" for problem in problems)
@@ -485,7 +491,9 @@ class Recipe(Section):
                 f"The cell {arm}{heading and f', {heading}'} of the recipe {self.name} does not fit:\n{listed}\n",
                 "docs/recipes.md lists every key.",
             ) from error
-        return Cell(arm, place, heading or "top-1 %", tuple(recipes))
+        sections = (first.distill.model_copy(update={"seed": seed}) for seed in seeds)
+        recipes = tuple(first.model_copy(update={"distill": section}) for section in sections)
+        return Cell(arm, place, heading or "top-1 %", recipes)
 
     def _changed(self, changes: list[tuple[str, Any]]) -> dict[str, Any]:
         """Every key with its value, some of them changed."""
@@ -537,7 +545,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     path, content = _read(source)
     if "base" in content:
         base = str(content.pop("base"))
-        base_path, base_content = _read(path.parent / base if Path(base).suffix in _SUFFIXES else base)
+        base_path, base_content = _read(path.parent / base if Path(base).suffix in _SUFFIXES else base, path)
         if "base" in base_content:
             raise InputError(f"{path} has the base {base_path}, which has a base itself.", "Name that one as base.")
         own = ("name", "description", "grid")
@@ -556,19 +564,35 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
-def _read(source: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The file of a recipe and what it says."""
+def _read(source: str | Path, child: Path | None = None) -> tuple[Path, dict[str, Any]]:
+    """The file of a recipe, which may be the base of another, and what it says."""
     path = Path(source) if Path(source).suffix in _SUFFIXES else shipped().get(str(source))
     if path is None or not path.is_file():
         names = ", ".join(shipped())
-        raise InputError(f"There is no recipe {source}.", f"Give the path of a YAML file, or one of: {names}.")
+        whose = f", the base of {child}" if child else ""
+        raise InputError(f"There is no recipe {source}{whose}.", f"Give the path of a YAML file, or one of: {names}.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not readable as YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no recipe: its top level must be keys and values.")
     return path, content
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML, of which nothing is lost: no key twice, and none that YAML takes for something else than a name."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = "<<" if key.tag == "tag:yaml.org,2002:merge" else self.construct_object(key, deep=True)
+            if not isinstance(name, str | int | float) or isinstance(name, bool):
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name} needs quotes", key.start_mark)
+            if str(name) in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name} is there twice", key.start_mark)
+            seen.add(str(name))
+        return super().construct_mapping(node, deep)
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -585,7 +609,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
     if not equals or not all(key.split(".")):
         raise InputError(f"--set {override} is not of the form a.b=value.", "For example --set distill.ipc=5.")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"--set {override}: the value is not readable as YAML.") from error
     try:

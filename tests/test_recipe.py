@@ -299,12 +299,24 @@ def test_values_are_named_as_they_are_written() -> None:
         ({"seeds": 0}, "grid.seeds: "),
         ({"seedz": 2}, "grid.seedz: unknown key; did you mean seeds?"),
         ({"axes": {"distill.ipc": list(range(1, 502))}}, "has 1002 cells; 1000 is the most"),
+        ({"axes": {"distill.ipc": list(range(1, 101))}, "seeds": 60}, "asks for 12000 distillations; 10000 is the mos"),
+        ({"arms": {True: {}}}, "the key True needs quotes"),
     ],
 )  # fmt: skip
 def test_a_grid_that_does_not_fit_is_refused_when_the_recipe_is_loaded(
     path: Path, grid: dict[str, Any], message: str
 ) -> None:
     assert message in refused(path, grid=grid)
+
+
+def test_what_is_written_twice_is_refused_and_not_lost(path: Path) -> None:
+    for arms in ("{a: {}, a: {distill.ipc: 2}}", "{1: {}, '1': {}}"):
+        path.write_text(f"name: x\ngrid:\n  arms: {arms}\n")
+        assert "is there twice" in refused(path)
+        path.write_text("name: x\n")
+        assert "not readable as YAML" in refused(path, f"grid.arms={arms}")
+    path.write_text("name: x\ndistill: &d {ipc: 2}\ngrid: {arms: {a: {distill: {<<: *d, ipc: 3}}}}\n")
+    assert recipe.load(path).cells()[0].recipes[0].distill.ipc == 3
 
 
 def test_a_grid_can_be_overridden(path: Path) -> None:
@@ -327,8 +339,8 @@ def test_a_recipe_may_say_only_what_differs_from_its_base(path: Path) -> None:
 @pytest.mark.parametrize(
     ("base", "message"),
     [
-        ("nowhere", "There is no recipe nowhere."),
-        ("nowhere.yaml", "nowhere.yaml."),
+        ("nowhere", "There is no recipe nowhere, the base of "),
+        ("nowhere.yaml", "nowhere.yaml, the base of "),
         ("demo-table", "demo-table.yaml, which has a base itself."),
     ],
 )

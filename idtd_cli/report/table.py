@@ -220,9 +220,9 @@ def _lines(document: TableDocument) -> list[tuple[str, ...]]:
         for heading, count in zip(document.headings, stored, strict=True)
     ]
     lines: list[tuple[str, ...]] = [("trained on", *headings)]
-    for (_, arm), cells in zip(names, rows, strict=True):
+    for (reference, arm), cells in zip(names, rows, strict=True):
         method = next((row.method for row in cells if row), arm)
-        name = TITLES[method] + arm.removeprefix(method) if method in TITLES and arm.startswith(method) else arm
+        name = TITLES.get(method, method) + arm.removeprefix(method) if reference or arm == method else arm
         lines.append((name, *(_figure(row, count) for row, count in zip(cells, stored, strict=True))))
     return lines
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from idtd_cli import documents, provenance, storage
 from idtd_cli.baselines.random_clips import random_clips
-from idtd_cli.distilled import DistilledSet, digest
+from idtd_cli.distilled import DistilledSet, SetDocument, digest
 from idtd_cli.errors import InputError
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
@@ -71,11 +71,9 @@ def run(
     """
     config = recipe.evaluate
     source = PreparedSet.open(prepared)
-    opened = [DistilledSet.open(path) for path in sets]
-    for distilled in opened:
-        _check_fit(distilled, source)
+    opened = [(path, _fitting(path, source)) for path in sets]
     parents = {"prepared": source.document.digest(), "evaluate": section_digest(config)}
-    parents |= {f"set {number}": digest(each.path) for number, each in enumerate(opened, start=1)}
+    parents |= {f"set {number}": digest(path) for number, path in enumerate(sets, start=1)}
     if (out / ReportDocument.FILE).is_file():
         report = documents.read(ReportDocument, out)
         if not _is_part(report.parents, parents):
@@ -140,21 +138,23 @@ def _is_part(old: dict[str, str], new: dict[str, str]) -> bool:
     return all(old[name] == new[name] for name in ("prepared", "evaluate")) and {*old.values()} <= {*new.values()}
 
 
-def _check_fit(distilled: DistilledSet, source: PreparedSet) -> None:
-    ours, theirs = distilled.document, source.document
+def _fitting(path: Path, source: PreparedSet) -> SetDocument:
+    """What a set is, once it is known to be whole and to fit. Its videos are let go of: a table has many sets."""
+    ours, theirs = DistilledSet.open(path).document, source.document
     if ours.method not in summary.TITLES:
-        raise InputError(f"{distilled.path} was made by the method {ours.method}, which this idtd does not know.")
+        raise InputError(f"{path} was made by the method {ours.method}, which this idtd does not know.")
     if ours.classes != theirs.classes:
-        raise InputError(f"{distilled.path} has other classes than {source.folder}.", "Evaluate on the set's own data.")
+        raise InputError(f"{path} has other classes than {source.folder}.", "Evaluate on the set's own data.")
     if ours.clip != theirs.clip:
         raise InputError(
-            f"{distilled.path} has other clips than {source.folder} (frames, size or sampling).",
+            f"{path} has other clips than {source.folder} (frames, size or sampling).",
             "Prepare the data with the set's recipe.",
         )
+    return ours
 
 
 def _entries(
-    opened: Sequence[DistilledSet], real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str
+    sets: Sequence[tuple[Path, SetDocument]], real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str
 ) -> list[_Entry]:
     """What is compared, each with what it stores."""
     clip, classes = source.document.clip, real.classes
@@ -171,15 +171,14 @@ def _entries(
             "random", f"random {ipc}", config.students, ipc, clip.frames, frames, frames * frame_bytes, videos
         )
 
-    def exported(distilled: DistilledSet) -> _Entry:
-        document = distilled.document
-
-        def videos(_: int) -> LabelledVideos:  # on the device while a student trains on them: a table has many sets
+    def exported(path: Path, document: SetDocument) -> _Entry:
+        def videos(_: int) -> LabelledVideos:  # in memory while a student trains on them
+            distilled = DistilledSet.open(path)
             return LabelledVideos(distilled.videos_NT3HW.to(device), distilled.labels_N.to(device))
 
         return _Entry(
             document.method,
-            digest(distilled.path),
+            digest(path),
             config.students,
             document.ipc,
             clip.frames,
@@ -188,12 +187,12 @@ def _entries(
             videos,
             document.segments,
             document.stored_parameters,
-            distilled.path.name,
+            path.name,
             document.seed,
         )
 
-    entries = [exported(distilled) for distilled in opened]
-    entries += [random_set(ipc) for ipc in sorted({distilled.document.ipc for distilled in opened})]
+    entries = [exported(path, document) for path, document in sets]
+    entries += [random_set(ipc) for ipc in sorted({document.ipc for _, document in sets})]
     if config.full_students:
         frames = len(real.labels_N) * clip.stored_frames
         videos = LabelledVideos(real.videos_NF3HW, real.labels_N)
@@ -222,13 +221,15 @@ def _result(entry: _Entry, config: EvaluateConfig, values: list[float], seconds:
     )
 
 
-def _sheet_columns(opened: Sequence[DistilledSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:
+def _sheet_columns(
+    sets: Sequence[tuple[Path, SetDocument]], real: RealClips, frames: int
+) -> dict[str, NDArray[np.uint8]]:
     """For the contact sheet: a random real clip of each class, and each method's first video of each class."""
     generator = torch.Generator(real.videos_NF3HW.device).manual_seed(0)
     columns = {"real": _to_numpy(random_clips(real, 1, frames, generator))}
-    for distilled in opened:
-        first = distilled.videos_NT3HW[:: distilled.document.videos_a_class]
-        columns.setdefault(summary.TITLES[distilled.document.method], _to_numpy(first))
+    for path, document in sets:
+        if (title := summary.TITLES[document.method]) not in columns:
+            columns[title] = _to_numpy(DistilledSet.open(path).videos_NT3HW[:: document.videos_a_class])
     return columns
 
 

@@ -36,7 +36,7 @@ def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> Pr
     listed = registry.find(source, config.split.fold)
     if len(listed.classes) < 2:
         raise InputError(f"{source} has one class, {listed.classes[0]}: there is nothing to tell apart.")
-    recipe = _without_machine(recipe)
+    recipe = without_machine(recipe)
     parents = {"source": listed.digest(), "prepare": section_digest(recipe.prepare)}
     if (out / PreparedDocument.FILE).is_file():
         return _already(out, parents, progress)
@@ -68,7 +68,7 @@ def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> Pr
         ) from error
 
 
-def _without_machine(recipe: Recipe) -> Recipe:
+def without_machine(recipe: Recipe) -> Recipe:
     """The recipe without what is no part of what comes out: where, and by how many processes, videos are decoded."""
     plain = DecodeConfig()
     decode = recipe.prepare.decode.model_copy(update={"engine": plain.engine, "workers": plain.workers})

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from idtd_cli import documents, storage
 from idtd_cli.distilled import SUMS, digest
-from idtd_cli.errors import InputError
+from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import PreparedDocument
 from idtd_cli.recipe import Cell, Recipe, flat
 from idtd_cli.report import table
@@ -20,6 +20,7 @@ from idtd_cli.report.table import Scores, TableDocument
 from idtd_cli.run_folder import RunDocument, RunFolder
 from idtd_cli.runlog import Progress, duration
 from idtd_cli.stages import distill, evaluate, experts, export, prepare, reproduce
+from idtd_cli.stages.distill import validate
 
 _PARTS = ("data", "prepared", "experts", "runs", "sets", "reports", TableDocument.FILE, table.MARKDOWN, table.CSV)
 
@@ -32,7 +33,8 @@ def run(
     What several cells share is made once: a prepared set, a distillation, a report with all of its sets. Each lies in a
     folder that is named after the settings that it differs by from the recipe, and their digest; so the recipe may get
     other arms and values, and what there is of them is kept. A distillation for which videos are scored on the way
-    (`distill.validate_every`) takes the students of the recipe without changes.
+    (`distill.validate_every`) takes the students of the recipe without changes. A cell that cannot be done does not
+    keep the others from it.
 
     Args:
         recipe: has a grid.
@@ -45,7 +47,7 @@ def run(
     Raises:
         InputError: `only` names what there is not, `out` holds something else, or a network of a cell cannot take its
             clips; nothing was written.
-        IdtdError: as the stages do.
+        IdtdError: a stage failed before the first cell, or in some cells; the others are done.
     """
     cells = recipe.cells()
     asked = choose(recipe, cells, only)
@@ -62,15 +64,27 @@ def run(
     todo = [cell for cell in asked if not work.scores(cell)]
     if len(todo) < len(asked):
         progress.note(f"{len(asked) - len(todo)} of {len(asked)} cells are done: nothing to do for them.")
+    failed: list[str] = []
     began = time.monotonic()
     for number, cell in enumerate(todo, start=1):
         progress.note(f"Cell {number} of {len(todo)}: {cell}.")
-        work.fill(cell)
+        try:
+            work.fill(cell)
+        except IdtdError as error:
+            progress.note(f"{cell} could not be done: {error}")
+            failed.append(f"{cell} ({error.message.removesuffix('.')})")
+            continue
         _write(recipe, cells, work, out)
         took = time.monotonic() - began
         left = f", about {duration(took / number * (len(todo) - number))} left" if number < len(todo) else ""
-        progress.note(f"{number} of {len(todo)} cells done in {duration(took)}{left}.")
-    return _write(recipe, cells, work, out)
+        progress.note(f"{number - len(failed)} of {len(todo)} cells done in {duration(took)}{left}.")
+    document = _write(recipe, cells, work, out)
+    if failed:
+        count = "A cell" if len(failed) == 1 else f"{len(failed)} cells"
+        raise IdtdError(
+            f"{count} could not be done: {'; '.join(failed)}.", f"The others are in {out / table.MARKDOWN}."
+        )
+    return document
 
 
 def choose(recipe: Recipe, cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
@@ -154,8 +168,12 @@ class _Work:
             export.run(run, self._set(recipe), self._progress)
         sets = [self._set(recipe) for recipe in cell.recipes]
         if (folder / ReportDocument.FILE).is_file():  # it grows
-            results = documents.read(ReportDocument, folder).results
-            sets = [self._out / "sets" / result.set for result in results if result.set] + sets
+            report = documents.read(ReportDocument, folder)
+            there = [self._out / "sets" / result.set for result in report.results if result.set]
+            there = [path for path in there if (path / SUMS).is_file() and digest(path) in report.parents.values()]
+            if len(there) < sum(name.startswith("set ") for name in report.parents):
+                (folder / ReportDocument.FILE).unlink()  # a set was removed or made anew; all scores are kept beside it
+            sets = there + sets
         evaluate.run(list(dict.fromkeys(sets)), prepared, folder, one, self._device, self._progress)
 
     def _recipe_of_run(self, recipe: Recipe) -> Recipe:
@@ -176,7 +194,10 @@ class _Work:
     def _run(self, recipe: Recipe) -> Path:
         config = recipe.distill
         settings = ["prepare", "distill", *(["experts"] if reproduce.needs_experts(config) else [])]
-        name = self._name(f"{config.method}-ipc{config.ipc}", recipe, settings, ("distill.method", "distill.ipc"))
+        if distill.validates(config):
+            settings += [f"evaluate.{part}" for part in validate.PROTOCOL]
+        made_by, told = self._recipe_of_run(recipe), ("distill.method", "distill.ipc")
+        name = self._name(f"{config.method}-ipc{config.ipc}", made_by, settings, told)
         return self._out / "runs" / f"{name}-{config.seed}"
 
     def _set(self, recipe: Recipe) -> Path:
@@ -190,9 +211,9 @@ class _Work:
 
         The digest is of all these settings but the seed. Should two agree in it, the stages refuse the second.
         """
-        base = flat(self._base)
+        base, here = (flat(prepare.without_machine(each)) for each in (self._base, recipe))
         parts = tuple(f"{part}." for part in settings)
-        within = {key: value for key, value in flat(recipe).items() if key.startswith(parts) and key != "distill.seed"}
+        within = {key: value for key, value in here.items() if key.startswith(parts) and key != "distill.seed"}
         changes = [
             f"{key.rpartition('.')[2]}_{value}"
             for key, value in within.items()

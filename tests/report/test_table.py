@@ -160,6 +160,15 @@ def test_methods_are_the_arms_of_a_recipe_without_some() -> None:
     assert "| pixel matching | 50.0 ± 0.0 (2) |\n| IDTD | – |" in table.to_markdown(document)
 
 
+def test_an_arm_is_called_as_its_recipe_calls_it() -> None:
+    content = tiny.recipe(grid={"arms": {"pixels": {"distill.method": "pixel"}, "pixel": {}, "random": {}}})
+    scored = report(result("pixel", 1, [0.5]), result("idtd", 1, [0.5]), result("random", 1, [0.5]))
+    sets = ("pixel", "idtd", "idtd")
+    cells = [(c, Scores(scored, (name,), None)) for c, name in zip(content.cells(), sets, strict=True)]
+    names = [line.split("  ")[0] for line in table.render(table.table(content, cells)).splitlines()[2:6]]
+    assert names == ["pixels", "pixel", "random", "random real clips"]
+
+
 def test_a_spreadsheet_can_read_it() -> None:
     document = made(ALL, axes={"distill.ipc": [1, 5], "method": {"a": {}}})
     lines = list(csv.DictReader(io.StringIO(table.to_csv(document))))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,27 @@ def test_several_sets(prepared: Path, exported: Path, tmp_path: Path) -> None:
         ("random", 2, None, 1),
     ]
     assert set(report.parents) == {"prepared", "evaluate", "set 1", "set 2"}
+
+
+def test_one_set_at_a_time_is_in_memory(
+    prepared: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table has many, and each may be large."""
+    held: list[weakref.ref[torch.Tensor]] = []
+    most = 0
+    opened = DistilledSet.open
+
+    def recorded(path: Path) -> DistilledSet:
+        nonlocal most
+        found = opened(path)
+        held.append(weakref.ref(found.videos_NT3HW))
+        most = max(most, sum(videos() is not None for videos in held))
+        return found
+
+    monkeypatch.setattr(DistilledSet, "open", recorded)
+    others = [Path(shutil.copytree(exported, tmp_path / name)) for name in ("a", "b", "c")]
+    tiny.evaluate([exported, *others], prepared, tmp_path / "report")
+    assert (len(held) >= 4, most) == (True, 1)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from idtd_cli import documents
-from idtd_cli.errors import InputError
+from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import PreparedDocument
 from idtd_cli.recipe import Recipe
 from idtd_cli.report.document import ReportDocument
@@ -29,7 +29,7 @@ ARMS = {
 
 
 def gridded(arms: dict[str, Any] = ARMS, ipc: tuple[int, ...] = (1,), **changes: Any) -> Recipe:
-    grid = {"seeds": 2, "axes": {"distill.ipc": ipc}, "arms": arms}
+    grid = {"seeds": 2, "axes": {"distill.ipc": ipc} if ipc else {}, "arms": arms}
     return tiny.recipe(grid=grid, distill__steps=2, evaluate__fit={"steps": 2, "batch": 4}, **changes)
 
 
@@ -199,6 +199,62 @@ def test_experts_are_trained_once_for_all_cells_that_look_through_them(
     assert len(trained) == 2
     assert len(set(trained)) == 1
     assert table.rows[2].seconds is None  # a coreset takes no steps
+
+
+def test_a_cell_that_fails_is_named_and_the_others_are_done(done: Path, videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done / "prepared", out / "prepared")
+    arms = {"many": {"distill.ipc": 9}, "wild": {"distill.method": "herding"}, "whole method": {}}
+    content = gridded(arms, ipc=(), distill__coreset__fit={"steps": 4, "batch": 4, "step_size": 1e30})
+    for _ in range(2):
+        heard = Heard()
+        with pytest.raises(IdtdError) as raised:
+            fill(out, videos, content, progress=heard)
+        assert raised.value.exit_code == 1
+        assert raised.value.message.startswith("2 cells could not be done: many (Class ")
+        assert "; wild (" in raised.value.message
+        assert raised.value.hint == f"The others are in {out / 'table.md'}."
+        assert [row.arm for row in documents.read(TableDocument, out).rows if row.seeds] == ["whole method"]
+        assert any(note.startswith("many could not be done: Class ") for note in heard.notes)
+
+
+def test_where_videos_are_decoded_makes_no_other_cell(done: Path, videos: Path, tmp_path: Path) -> None:
+    content = gridded(prepare__decode={"workers": 1})
+    work = [tabulate._Work(each, tmp_path, "cpu", Heard()) for each in (gridded(), content)]
+    for a, b in zip(gridded().cells(), content.cells(), strict=True):
+        assert work[0].prepared(a.recipes[0]) == work[1].prepared(b.recipes[0])
+        assert work[0]._run(a.recipes[0]) == work[1]._run(b.recipes[0])
+        assert work[0]._report(a.recipes[0]) == work[1]._report(b.recipes[0])
+
+
+def test_other_students_of_the_validation_make_another_distillation(
+    done: Path, videos: Path, tmp_path: Path, worked: list[str]
+) -> None:
+    """Those of the recipe, which decide the result; those of an arm, and how many are scored, do not."""
+    out = tmp_path / "out"
+    shutil.copytree(done / "prepared", out / "prepared")
+    arms = {"whole method": {}, "seen whole": ARMS["seen whole"]}
+    options = {"distill__validate_every": 1, "distill__validate_students": 1}
+    content = gridded(arms, **options)
+    fill(out, videos, content)
+    assert worked.count("match") == 2
+    fill(out, videos, content.model_copy(update={"evaluate": content.evaluate.model_copy(update={"students": 1})}))
+    assert worked.count("match") == 2
+    fit = content.evaluate.fit.model_copy(update={"step_size": 0.5})
+    fill(out, videos, content.model_copy(update={"evaluate": content.evaluate.model_copy(update={"fit": fit})}))
+    assert worked.count("match") == 4
+
+
+def test_sets_that_were_removed_stand_in_no_others_way(
+    done: Path, videos: Path, tmp_path: Path, worked: list[str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "out"))
+    for folder in (out / "sets", out / "runs"):
+        for path in folder.glob("pixel-*"):
+            shutil.rmtree(path)
+    content = gridded({"whole method": {}, "new": {"distill.idtd.segments": 1}})
+    assert [row.arm for row in fill(out, videos, content).rows if row.seeds] == ["whole method", "new"]
+    assert (worked.count("match"), worked.count("score")) == (2, 2 * 2)
 
 
 def test_other_settings_lie_in_other_folders(done: Path, videos: Path, tmp_path: Path, worked: list[str]) -> None:
