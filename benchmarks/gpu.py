@@ -86,7 +86,7 @@ def steps(bench: Bench, device: str, **changes: object) -> str:
     config = bench.config.model_copy(update={"steps": STEPS, **changes})
     matching = matchings.build(config, bench.views, bench.draw_network).to(device)
     meter = Meter(device, config.precision, config.network_steps)
-    loop = distil(bench.videos, matching, bench.optimiser, config, bench.task.classes, bench.task.frames)
+    loop = distil(bench.videos, matching, bench.optimiser, config, bench.views.shard, bench.task.frames)
     for _ in range(5):  # the first steps choose kernels
         meter.counted(lambda: next(loop))
     synchronise(device)

@@ -25,6 +25,7 @@ from idtd_cli.method.matching.distribution_matching import DistributionMatching
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation, Views, read
 from idtd_cli.method.views import RealViews, SyntheticViews
 from idtd_cli.recipe import DistillConfig, StudentConfig
@@ -87,7 +88,7 @@ class Bench:
         first = torch.randn(classes * ipc, 1, 3, FRAMES, size, size, generator=generator)
         self.videos = PixelVideos(self.config.pixel, first).to(device)
         self.optimiser = torch.optim.Adam(self.videos.step_sizes(), betas=(0.5, 0.99))
-        self.synthetic = SyntheticViews(classes, ipc, self.sta, FRAMES, torch.device(device))
+        self.synthetic = SyntheticViews(Shard(classes), ipc, self.sta, FRAMES, torch.device(device))
         self.pixels_N3THW = first[:, 0].clone().to(device).requires_grad_()
         self.sgd = torch.optim.SGD([self.pixels_N3THW], lr=1e-3, momentum=0.5)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: What shells give a program that Ctrl-C ended: 128 and the number of the signal.
+STOPPED = 130
+
 
 class IdtdError(Exception):
     """A run that failed for a reason we can name. `message` says what and where, `hint` what to do next."""

@@ -179,6 +179,28 @@ class RunFolder:
         return sorted((self.path / _CHECKPOINTS).glob("step-*.safetensors"), key=lambda path: (len(path.name), path))
 
 
+class FollowedRun(RunFolder):
+    """A run that another process reads and writes, as rank 0 does for the others: here it is empty, and stays so."""
+
+    def latest_checkpoint(self) -> None:
+        return None
+
+    def best_checkpoint(self) -> None:
+        return None
+
+    def save_checkpoint(self, step: int, state: dict[str, Tensor]) -> None:
+        pass
+
+    def save_best(self, step: int, score: float, state: dict[str, Tensor]) -> None:
+        pass
+
+    def save_preview(self, step: int, png: bytes) -> None:
+        pass
+
+    def finish(self, *_: object) -> RunFolder:
+        return self
+
+
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
         return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

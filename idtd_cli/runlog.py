@@ -102,9 +102,15 @@ class Metrics:
     A run that resumes at step n first drops the lines of steps from n on: they are about to be written again.
     """
 
-    def __init__(self, path: Path, first_step: int, board: Board | None = None) -> None:
-        """Begin a file, or go on with it; a board, if there is one, shows its figures under the file's name."""
-        self._board, self._group = board, path.stem
+    def __init__(self, path: Path | None, first_step: int, board: Board | None = None) -> None:
+        """Begin a file, or go on with it; a board, if there is one, shows its figures under the file's name.
+
+        Without a file, nothing is kept.
+        """
+        self._file, self._board = None, board
+        if path is None:
+            return
+        self._group = path.stem
         kept = [_as_line(line) for line in read_lines(path) if line["step"] < first_step]
         storage.write_text(path, "".join(kept))
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
@@ -113,15 +119,18 @@ class Metrics:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file:
+            self._file.close()
 
     def add(self, step: int, **values: float) -> None:
-        self._file.write(_as_line({"step": step, **values}))
+        if self._file:
+            self._file.write(_as_line({"step": step, **values}))
         if self._board:
             self._board.add(self._group, step, values)
 
     def flush(self) -> None:
-        self._file.flush()
+        if self._file:
+            self._file.flush()
         if self._board:
             self._board.flush()
 

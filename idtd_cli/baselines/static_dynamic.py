@@ -40,6 +40,9 @@ class StaticDynamicVideos(Parametrisation):
             return self._stills(self.images_US3HW).flatten(0, 2)
         return self._render(self.images_US3HW.detach())
 
+    def shared(self) -> list[nn.Parameter]:
+        return list(self.convolution.parameters())
+
     def step_sizes(self) -> list[dict[str, object]]:
         return [
             {"params": [self.images_US3HW], "lr": self.config.image_step_size},
@@ -49,7 +52,8 @@ class StaticDynamicVideos(Parametrisation):
 
     def stored(self, videos_NT3HW: Tensor) -> Stored:
         """Images, memories and the convolution: the videos can be rendered from them at any time."""
-        values = self.images_US3HW.numel() + self.memories_UDT1HW.numel()
+        units = len(videos_NT3HW) // self.config.videos
+        values = units * (self.images_US3HW[0].numel() + self.memories_UDT1HW[0].numel())
         return Stored(values, sum(weight.numel() for weight in self.convolution.parameters()))
 
     def _stills(self, images_US3HW: Tensor) -> Tensor:

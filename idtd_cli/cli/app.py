@@ -24,11 +24,8 @@ from idtd_cli.cli.commands.prepare import prepare
 from idtd_cli.cli.commands.reproduce import reproduce
 from idtd_cli.cli.commands.show import show
 from idtd_cli.cli.commands.sources import sources
-from idtd_cli.errors import IdtdError
+from idtd_cli.errors import STOPPED, IdtdError
 from idtd_cli.version import __version__
-
-#: What shells give a program that Ctrl-C ended: 128 and the number of the signal.
-_STOPPED = 130
 
 app = typer.Typer(
     name="idtd",
@@ -68,7 +65,7 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        code = _STOPPED
+        code = STOPPED
     except IdtdError as error:
         if debug:
             raise
@@ -83,7 +80,7 @@ def main() -> NoReturn:
             raise
         output.complain(*_unforeseen(error))
         code = 1
-    if code == _STOPPED:  # Typer turns Ctrl-C into this code without a word
+    if code == STOPPED:  # Typer turns Ctrl-C into this code without a word
         output.complain("Stopped.", "The same command goes on where it can (distill: add --resume).")
     sys.exit(code if isinstance(code, int) else 0)
 

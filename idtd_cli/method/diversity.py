@@ -23,5 +23,5 @@ def diversity_loss(embedding_NKD: Tensor, centre_N1D: Tensor) -> Tensor:
     unit_NKD = torch.nn.functional.normalize(embedding_NKD.float() - centre_N1D.float(), dim=-1)
     cosine_NKK = unit_NKD @ unit_NKD.transpose(1, 2)
     # All but the diagonal, by strides alone: a mask would make the host wait for the device.
-    pairs = cosine_NKK.flatten(1)[:, 1:].unflatten(1, (segments - 1, segments + 1))[..., :-1]
+    pairs: Tensor = cosine_NKK.flatten(1)[:, 1:].unflatten(1, (segments - 1, segments + 1))[..., :-1]
     return pairs.clamp(min=0).mean()

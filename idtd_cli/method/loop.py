@@ -12,6 +12,7 @@ from idtd_cli.method import seeds
 from idtd_cli.method.diversity import diversity_loss
 from idtd_cli.method.matching.matching import Look, Match, Matching
 from idtd_cli.method.parametrisation import Parametrisation
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.method.views import SyntheticViews
 from idtd_cli.recipe import DistillConfig
@@ -19,12 +20,12 @@ from idtd_cli.recipe import DistillConfig
 
 @dataclass(frozen=True)
 class Step:
-    """What a step did; losses stay on the device until somebody asks for their value."""
+    """What a step did; losses, of all classes, stay on the device until somebody asks for their value."""
 
     number: int
     matching: Tensor
     diversity: Tensor
-    #: views of the synthetic videos that networks saw
+    #: views of the synthetic videos that networks saw, of the shard's classes
     views: int
 
 
@@ -33,7 +34,7 @@ def distil(
     matching: Matching,
     optimiser: torch.optim.Optimizer,
     config: DistillConfig,
-    classes: int,
+    shard: Shard,
     frames: int,
     first_step: int = 0,
 ) -> Iterator[Step]:
@@ -43,12 +44,15 @@ def distil(
     in a step follows from (config.seed, its number): a run that goes on at step n needs no other state than those of
     the parametrisation, the matching and the optimiser.
 
+    Where ranks share the classes, each computes a share of the loss, that of its own classes, and the shares add up to
+    the loss: so do the gradients of what all classes draw on.
+
     Args:
-        parametrisation: the synthetic videos, of K segments; changed in place.
+        parametrisation: the synthetic videos of the shard's classes, of K segments; changed in place.
         matching: the loss, with the networks and the real clips; its parameters are changed in place.
         optimiser: over the parameters of both.
         config: steps, augmentation, seed.
-        classes: C.
+        shard: the classes.
         frames: T of the views that the networks see.
         first_step: where to go on.
 
@@ -58,8 +62,8 @@ def distil(
     device = next(parametrisation.parameters()).device
     videos_a_class, segments = config.videos_a_class, parametrisation.segments
     augmentation = TemporalAugmentation.of(config.augmentation, segments)
-    views = SyntheticViews(classes, videos_a_class, augmentation, frames, device)
-    of_segments = SyntheticViews(classes, videos_a_class, TemporalAugmentation(segments), frames, device)
+    views = SyntheticViews(shard, videos_a_class, augmentation, frames, device)
+    of_segments = SyntheticViews(shard, videos_a_class, TemporalAugmentation(segments), frames, device)
 
     def precision() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
@@ -71,8 +75,8 @@ def distil(
         if config.augmentation.views == "whole":  # the match did not look at segments
             with precision():
                 embedding_PD = look.embed(of_segments.show(videos_NT3HW, of_segments.draw(generator)))
-        embedding_NKD = embedding_PD.unflatten(0, (classes * videos_a_class, segments))
-        return diversity_loss(embedding_NKD, look.centre_C1D.repeat_interleave(videos_a_class, 0))
+        embedding_NKD = embedding_PD.unflatten(0, (-1, segments))
+        return shard.share * diversity_loss(embedding_NKD, look.centre_C1D.repeat_interleave(videos_a_class, 0))
 
     look: Look | None = None
     for number in range(first_step, config.steps):
@@ -88,7 +92,11 @@ def distil(
         diversity = diversity_of(videos_NT3HW, match, look, generator)
         optimiser.zero_grad(set_to_none=True)
         (match.loss + parametrisation.diversity * diversity).backward()
+        for parameter in parametrisation.shared():
+            if parameter.grad is not None:
+                parameter.grad = shard.ranks.sum(parameter.grad)
         optimiser.step()
         if (number + 1) % config.network_steps == 0:
             matching.learn(number // config.network_steps, videos_NT3HW.detach(), views, generator)
-        yield Step(number, match.loss.detach(), diversity.detach(), views.shown + of_segments.shown - shown)
+        matched, alike = (shard.ranks.sum(loss.detach()) for loss in (match.loss, diversity))
+        yield Step(number, matched, alike, views.shown + of_segments.shown - shown)

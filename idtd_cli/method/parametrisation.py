@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from idtd_cli.method.shard import Shard
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -40,10 +42,21 @@ class Parametrisation(nn.Module):
         videos_NT3HW: Tensor = self()
         return videos_NT3HW
 
+    def shared(self) -> list[nn.Parameter]:
+        """Parameters that all classes draw on. The others have classes along their first dimension, in class order."""
+        return []
+
+    def keep(self, shard: Shard) -> None:
+        """Keep the videos of these classes alone."""
+        shared = {id(parameter) for parameter in self.shared()}
+        for parameter in self.parameters():
+            if id(parameter) not in shared:
+                parameter.data = parameter.data[shard.rows(len(parameter))].clone()
+
     def step_sizes(self) -> list[dict[str, object]]:
         """Parameter groups with their step sizes, as optimisers take them."""
         raise NotImplementedError
 
     def stored(self, videos_NT3HW: Tensor) -> Stored:
-        """What a set of these videos, rendered, stores: the videos, unless less is enough to render them."""
+        """What a set of these videos, all of a run, stores: the videos, unless less is enough to render them."""
         return Stored(videos_NT3HW.numel())

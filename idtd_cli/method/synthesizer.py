@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from idtd_cli.method.feature_pool import FeaturePool
 from idtd_cli.method.feature_selectors import FeatureSelectors
@@ -33,6 +33,10 @@ class Synthesizer(Parametrisation):
     def forward(self) -> Tensor:
         video_N3THW: Tensor = self.fusor(self.selectors(self.pool))
         return video_N3THW.transpose(1, 2)
+
+    def shared(self) -> list[nn.Parameter]:
+        pool = self.pool.parameters() if self.config.pool.scope == "dataset" else ()
+        return [*pool, *self.fusor.parameters()]
 
     def step_sizes(self) -> list[dict[str, object]]:
         return [

@@ -28,6 +28,9 @@ class Views:
     end_B: Tensor
     shortest: float
 
+    def __getitem__(self, rows: slice) -> Views:
+        return Views(self.index_B[rows], self.start_B[rows], self.end_B[rows], self.shortest)
+
 
 def whole(index_B: Tensor) -> Views:
     """Each video from its first to its last frame."""

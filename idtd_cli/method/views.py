@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from idtd_cli.method import seeds
 from idtd_cli.method.normalisation import Normalisation, for_network
 from idtd_cli.method.real_clips import RealClips
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.streamed_clips import StreamedClips
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation, Views, read
+from idtd_cli.ranks import ALONE, Ranks
 from idtd_cli.recipe import DistillConfig
 
 
@@ -21,19 +25,26 @@ class RealViews:
         normalisation: of them.
         augmentation: what kind of views.
         frames: T of a view.
+        ranks: those that share the classes; each sees clips of its own.
     """
 
     def __init__(
-        self, real: RealClips, normalisation: Normalisation, augmentation: TemporalAugmentation, frames: int
+        self,
+        real: RealClips,
+        normalisation: Normalisation,
+        augmentation: TemporalAugmentation,
+        frames: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.real, self.normalisation, self.augmentation, self.frames = real, normalisation, augmentation, frames
+        self.shard = Shard(real.classes, ranks)
         #: views given so far
         self.shown = 0
 
     @property
     def classes(self) -> int:
-        """C."""
-        return self.real.classes
+        """C, of those that are seen."""
+        return len(self.shard.classes)
 
     @property
     def device(self) -> torch.device:
@@ -42,9 +53,9 @@ class RealViews:
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """One view each of `count` = B random clips of each class, (C·B, 3, T, H, W), in class order."""
         index_B = self.real.draw(count, generator).flatten()
-        self.shown += len(index_B)
-        clips = read(self.real.videos_NF3HW, self.augmentation.of_real(index_B, generator), self.frames)
-        return for_network(self.normalisation.normalise(clips))
+        views = self.augmentation.of_real(index_B, generator)[self.shard.rows(len(index_B))]
+        self.shown += len(views.index_B)
+        return for_network(self.normalisation.normalise(read(self.real.videos_NF3HW, views, self.frames)))
 
     def of_turn(self, config: DistillConfig, turn: int) -> Tensor:
         """The views (C·B, 3, T, H, W) of B = `config.batch_real` clips of each class that a turn of a run sees.
@@ -57,41 +68,45 @@ class RealViews:
 
         clips = self.draw(config.batch_real, generator(turn))
         if isinstance(self.real.videos_NF3HW, StreamedClips):
-            self.real.videos_NF3HW.prefetch(self.real.draw(config.batch_real, generator(turn + 1)).flatten())
+            index_B = self.real.draw(config.batch_real, generator(turn + 1)).flatten()
+            self.real.videos_NF3HW.prefetch(index_B[self.shard.rows(len(index_B))])
         return clips
 
 
 class SyntheticViews:
-    """Views of N synthetic videos that are pieces of equal length, one view a piece.
+    """Views of the synthetic videos of some classes, N in all, that are pieces of equal length; one view a piece.
 
     Piece p is segment p mod K of video p // K, so that pieces are in class order as videos are.
 
     Args:
-        classes: C.
-        videos_a_class: N/C.
+        shard: the classes.
+        videos_a_class: of each.
         augmentation: what kind of views, and K, the pieces of a video; 1 shows videos whole.
         frames: T of a view.
         device: where the videos are.
     """
 
     def __init__(
-        self, classes: int, videos_a_class: int, augmentation: TemporalAugmentation, frames: int, device: torch.device
+        self, shard: Shard, videos_a_class: int, augmentation: TemporalAugmentation, frames: int, device: torch.device
     ) -> None:
-        self.augmentation, self.frames = augmentation, frames
+        self.shard, self.augmentation, self.frames = shard, augmentation, frames
         segments = augmentation.segments
-        pieces = torch.arange(classes * videos_a_class * segments, device=device)
-        self._video_P, self._segment_P = pieces // segments, pieces % segments
+        pieces = torch.arange(shard.of * videos_a_class * segments, device=device)
+        self._own = shard.rows(len(pieces))
+        self._video_of_all, self._segment_of_all = pieces // segments, pieces % segments
+        self._video_P = self._video_of_all[self._own] - shard.classes.start * videos_a_class
         #: class of each piece
-        self.label_P = pieces // (videos_a_class * segments)
+        self.label_P = (pieces // (videos_a_class * segments))[self._own]
         #: views given so far
         self.shown = 0
 
     def draw(self, generator: torch.Generator, piece_B: Tensor | None = None) -> Views:
-        """A random view of each piece, or of those that are named."""
-        video_B, segment_B = self._video_P, self._segment_P
+        """A random view of each piece, or of those that are named; what is drawn for others must be the same then."""
+        video_B, segment_B = self._video_of_all, self._segment_of_all
         if piece_B is not None:
-            video_B, segment_B = video_B[piece_B], segment_B[piece_B]
-        return self.augmentation.of_synthetic(video_B, segment_B, generator)
+            return self.augmentation.of_synthetic(video_B[piece_B], segment_B[piece_B], generator)
+        views = self.augmentation.of_synthetic(video_B, segment_B, generator)
+        return replace(views[self._own], index_B=self._video_P)
 
     def show(self, videos_NT3HW: Tensor, views: Views) -> Tensor:
         """The views (B, 3, T, H, W) of normalised videos, differentiable in them."""

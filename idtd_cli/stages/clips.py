@@ -20,10 +20,11 @@ SHARE = 0.5
 _AT_A_TIME = 256 << 20
 
 
-def load(source: PreparedSet, split: str, device: str, progress: Progress) -> tuple[Clips, Tensor]:
+def load(source: PreparedSet, split: str, device: str, progress: Progress, processes: int = 1) -> tuple[Clips, Tensor]:
     """All clips of a split, sorted by class: (N, F, 3, H, W) uint8 and labels (N,) int64, for the device.
 
-    Results do not depend on where the clips are; `progress` is told if it is not the memory.
+    Results do not depend on where the clips are; `progress` is told if it is not the memory. The memory of the host is
+    that of so many `processes`, that load the same; GPUs are each one's own.
 
     Raises:
         InputError: a shard is damaged.
@@ -32,7 +33,7 @@ def load(source: PreparedSet, split: str, device: str, progress: Progress) -> tu
     rows, clip = source.rows(split), source.document.clip
     labels_N = torch.tensor([row.label for row in rows], dtype=torch.int64, device=device)
     shape = (len(rows), clip.stored_frames, 3, clip.height, clip.width)
-    size, free = torch.Size(shape).numel(), free_bytes(device)
+    size, free = torch.Size(shape).numel(), free_bytes(device) // (1 if device.startswith("cuda") else processes)
     if size > SHARE * free:
         progress.note(
             f"The {split} clips of {source.folder} take {summary.size(size)}, more than {SHARE:.0%} of the free memory "
@@ -54,8 +55,8 @@ def free_bytes(device: str) -> int:
     """Memory of the device that this process may still take, roughly: what is cached and can be let go of is free."""
     if device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info()
-        return free
-    return min(_host_bytes())
+        return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    return max(0, min(_host_bytes()))
 
 
 def _host_bytes() -> Iterator[int]:
@@ -64,10 +65,22 @@ def _host_bytes() -> Iterator[int]:
     if (meminfo := Path("/proc/meminfo")).is_file():
         facts = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
         yield int(facts["MemAvailable"].split()[0]) << 10
-    # A container or a batch job may have less than the machine: so much for the control groups that it is in.
     if (groups := Path("/proc/self/cgroup")).is_file():
-        own = Path("/sys/fs/cgroup", groups.read_text().splitlines()[-1].partition("::")[2].strip("/"))
-        for group in (own, *own.parents):
-            limit = group / "memory.max"
-            if limit.is_file() and (text := limit.read_text().strip()) != "max":
-                yield int(text)
+        yield from group_bytes(groups.read_text(), Path("/sys/fs/cgroup"))
+
+
+def group_bytes(groups: str, root: Path) -> Iterator[int]:
+    """What the limits of control groups leave: a container or a batch job may have less than its machine.
+
+    Args:
+        groups: what /proc/self/cgroup says; those of version 2 are looked at.
+        root: where the groups are mounted.
+    """
+    own = next((line.removeprefix("0::").strip("/") for line in groups.splitlines() if line.startswith("0::")), None)
+    if own is None:
+        return
+    for group in (root / own, *(root / parent for parent in Path(own).parents)):
+        limit, used = group / "memory.max", group / "memory.stat"
+        if limit.is_file() and used.is_file() and (most := limit.read_text().strip()) != "max":
+            facts = dict(line.split() for line in used.read_text().splitlines())
+            yield int(most) - int(facts["anon"])  # what it holds of files makes room

@@ -8,12 +8,13 @@ from torch.nn import functional
 from idtd_cli.method import seeds
 from idtd_cli.method.matching.learning_networks import LearningNetworks
 from idtd_cli.method.network import Network
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.method.views import SyntheticViews
 from idtd_cli.recipe import LearningNetworksConfig
 
 CLASSES, FRAMES = 2, 2
-VIEWS = SyntheticViews(CLASSES, 1, TemporalAugmentation(1), FRAMES, torch.device("cpu"))
+VIEWS = SyntheticViews(Shard(CLASSES), 1, TemporalAugmentation(1), FRAMES, torch.device("cpu"))
 VIDEOS = torch.randn(CLASSES, FRAMES, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
 

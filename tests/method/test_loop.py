@@ -13,6 +13,7 @@ from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.parametrisation import Parametrisation
 from idtd_cli.method.pool_start import first_pieces, pool_start
 from idtd_cli.method.real_clips import RealClips
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.synthesizer import Synthesizer
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.method.views import RealViews
@@ -83,7 +84,7 @@ class Run:
         self.optimiser = torch.optim.Adam(groups, betas=(given.momentum, 0.99))
 
     def steps(self, first_step: int = 0) -> Iterator[Step]:
-        return distil(self.videos, self.matching, self.optimiser, self.given, 3, FRAMES, first_step)
+        return distil(self.videos, self.matching, self.optimiser, self.given, Shard(3), FRAMES, first_step)
 
 
 def run(

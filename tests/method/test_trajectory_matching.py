@@ -16,6 +16,7 @@ from idtd_cli.method.matching.trajectory_matching import TrajectoryMatching
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation, Views
 from idtd_cli.method.views import RealViews, SyntheticViews
 from idtd_cli.recipe import DistillConfig
@@ -41,7 +42,7 @@ def videos() -> Tensor:
 
 
 def synthetic() -> SyntheticViews:
-    return SyntheticViews(CLASSES, 2, TemporalAugmentation(1), FRAMES, torch.device("cpu"))
+    return SyntheticViews(Shard(CLASSES), 2, TemporalAugmentation(1), FRAMES, torch.device("cpu"))
 
 
 class Real(RealViews):
@@ -153,7 +154,7 @@ class Watched(SyntheticViews):
     """Views that remember which pieces were asked for."""
 
     def __init__(self) -> None:
-        super().__init__(CLASSES, 2, TemporalAugmentation(1), FRAMES, torch.device("cpu"))
+        super().__init__(Shard(CLASSES), 2, TemporalAugmentation(1), FRAMES, torch.device("cpu"))
         self.asked: list[list[int] | None] = []
 
     def draw(self, generator: torch.Generator, piece_B: Tensor | None = None) -> Views:
@@ -195,7 +196,7 @@ def test_a_run_brings_students_nearer_and_learns_their_step_size(step_size: floa
     made = build(given, Real(), network, Trajectories([taught(videos() * 2, steps=4, step_size=0.02)]))
     learned = PixelVideos(given.pixel.model_copy(update={"step_size": 0.05}), torch.randn(6, 1, 3, 4, 16, 16))
     optimiser = torch.optim.Adam(learned.step_sizes() + made.step_sizes(), betas=(0.5, 0.99))
-    losses = [step.matching.item() for step in distil(learned, made, optimiser, given, CLASSES, FRAMES)]
+    losses = [step.matching.item() for step in distil(learned, made, optimiser, given, Shard(CLASSES), FRAMES)]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
     [log_step_size] = made.parameters()
     before = torch.tensor(given.mtt.inner_step_size).log()

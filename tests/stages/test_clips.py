@@ -70,6 +70,19 @@ def test_free_memory_is_a_part_of_what_the_machine_has() -> None:
     assert 0 < clips.free_bytes("cpu") <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def test_a_control_group_gives_what_its_limit_leaves(tmp_path: Path) -> None:
+    root = tmp_path / "cgroup"
+    job = root / "batch" / "job"
+    job.mkdir(parents=True)
+    for group, most, used in ((job, "max", 5000), (job.parent, "9000", 6000), (root, "20000", 7000)):
+        (group / "memory.max").write_text(f"{most}\n")
+        (group / "memory.stat").write_text(f"anon {used}\nfile 123456\n")
+    assert list(clips.group_bytes("9:cpuset:/\n0::/batch/job\n", root)) == [3000, 13000]
+    assert list(clips.group_bytes("0::/elsewhere\n", root)) == [13000]
+    assert list(clips.group_bytes("", root)) == []  # no group is mounted
+    assert list(clips.group_bytes("4:memory:/x\n", root)) == []
+
+
 @pytest.mark.parametrize(
     "changes",
     [

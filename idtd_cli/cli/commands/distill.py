@@ -26,12 +26,19 @@ def distill(
 ) -> None:
     """Distil a prepared set into a few synthetic videos a class.
 
+    Several GPUs share the work under torchrun: `torchrun --nproc-per-node 4 -m idtd_cli distill PREPARED RUN`.
+
     Example: idtd distill prepared/ runs/idtd --set distill.ipc=5
     """
+    from idtd_cli import ranks
+    from idtd_cli.runlog import Quiet
     from idtd_cli.stages import distill as stage
 
     overrides = [*(set_ or []), *([f"distill.seed={seed}"] if seed is not None else [])]
-    chosen = options.recipe(recipe, prepared, overrides)
-    folder = stage.run(prepared, run, chosen, options.device(device), resume, output.Terminal(), experts, tensorboard)
-    made = f"{folder.document.method}, {chosen.distill.videos_a_class} videos a class"
-    output.say(f"{run}: {made}. Next: idtd export {run} OUT")
+    with ranks.started() as those:
+        chosen = options.recipe(recipe, prepared, overrides)
+        progress = output.Terminal() if those.first else Quiet()
+        stage.run(prepared, run, chosen, options.device(device), resume, progress, experts, tensorboard, those)
+        if those.first:
+            made = f"{chosen.distill.method}, {chosen.distill.videos_a_class} videos a class"
+            output.say(f"{run}: {made}. Next: idtd export {run} OUT")

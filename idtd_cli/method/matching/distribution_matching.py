@@ -11,6 +11,7 @@ from torch import Tensor
 from idtd_cli.method import seeds
 from idtd_cli.method.matching.matching import Match, Matching
 from idtd_cli.method.network import Network
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.views import RealViews, SyntheticViews
 from idtd_cli.recipe import DistillConfig
 
@@ -26,7 +27,8 @@ class DistributionMatching(Matching):
         network = self._draw_network(seeds.of_turn(self._config.seed, turn)).eval().requires_grad_(False)
         with torch.no_grad():
             real_BD = network.embed(self._real.of_turn(self._config, turn))
-        return _Look.of(network, real_BD.unflatten(0, (self._real.classes, -1)), self._config.dm.common)
+        real_CBD = real_BD.unflatten(0, (self._real.classes, -1))
+        return _Look.of(network, self._real.shard, real_CBD, self._config.dm.common)
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,16 @@ class _Look:
     """
 
     network: Network
+    shard: Shard
     centre_C1D: Tensor
     scatter: Tensor
     common: float
 
     @classmethod
-    def of(cls, network: Network, real_CBD: Tensor, common: float) -> _Look:
+    def of(cls, network: Network, shard: Shard, real_CBD: Tensor, common: float) -> _Look:
         mean_C1D = real_CBD.float().mean(1, keepdim=True)
-        scatter = (real_CBD.float() - mean_C1D).square().sum(2).mean(1).sum()
-        return cls(network, mean_C1D, scatter.clamp(min=torch.finfo(torch.float32).tiny), common)
+        scatter = shard.ranks.sum((real_CBD.float() - mean_C1D).square().sum(2).mean(1).sum())
+        return cls(network, shard, mean_C1D, scatter.clamp(min=torch.finfo(torch.float32).tiny), common)
 
     def embed(self, x_B3THW: Tensor) -> Tensor:
         return self.network.embed(x_B3THW)
@@ -54,11 +57,13 @@ class _Look:
     def match(self, videos_NT3HW: Tensor, views: SyntheticViews, generator: torch.Generator) -> Match:
         embedding_PD = self.embed(views.show(videos_NT3HW, views.draw(generator)))
         synthetic_CVD = embedding_PD.unflatten(0, (len(self.centre_C1D), -1))
-        loss = distribution_matching(self.centre_C1D, synthetic_CVD, self.common) / self.scatter
+        loss = distribution_matching(self.centre_C1D, synthetic_CVD, self.common, self.shard) / self.scatter
         return Match(loss, embedding_PD)
 
 
-def distribution_matching(real_CBD: Tensor, synthetic_CVD: Tensor, common: float = 1.0) -> Tensor:
+def distribution_matching(
+    real_CBD: Tensor, synthetic_CVD: Tensor, common: float = 1.0, shard: Shard | None = None
+) -> Tensor:
     """Squared distance between the class means of the embeddings, summed over classes.
 
     The difference of the means has a part that is common to all classes and a part in which the classes differ. In
@@ -69,8 +74,11 @@ def distribution_matching(real_CBD: Tensor, synthetic_CVD: Tensor, common: float
         real_CBD: embeddings of B real clips of each class.
         synthetic_CVD: embeddings of V views of the synthetic videos of each class.
         common: weight of the common part; 1 is DM as published, 0 leaves the differences between classes alone.
+        shard: the classes, if these are not all.
     """
     difference_CD = real_CBD.float().mean(1) - synthetic_CVD.float().mean(1)
     common_1D = difference_CD.mean(0, keepdim=True)
+    if shard is not None:
+        common_1D = shard.ranks.sum(shard.share * common_1D)
     own = (difference_CD - common_1D).square().sum()
     return own + common * len(difference_CD) * common_1D.square().sum()

@@ -13,6 +13,7 @@ from torch.nn import functional
 from idtd_cli.method.matching.learning_networks import LearningNetworks
 from idtd_cli.method.matching.matching import Match, Matching
 from idtd_cli.method.network import Network
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.views import RealViews, SyntheticViews
 from idtd_cli.recipe import DistillConfig
 
@@ -29,8 +30,8 @@ class GradientMatching(Matching):
         network = self.learning.of_turn(turn)
         clips = self._real.of_turn(self._config, turn).unflatten(0, (self._real.classes, -1))
         with torch.no_grad():
-            gradients, embedding_CBD = class_gradients(network, clips)
-        return _Look(network, gradients, embedding_CBD.float().mean(1, keepdim=True))
+            gradients, embedding_CBD = class_gradients(network, clips, self._real.shard.classes.start)
+        return _Look(network, self._real.shard, gradients, embedding_CBD.float().mean(1, keepdim=True))
 
     def learn(self, turn: int, videos_NT3HW: Tensor, views: SyntheticViews, generator: torch.Generator) -> None:
         self.learning.learn(turn, videos_NT3HW, views, generator)
@@ -45,6 +46,7 @@ class _Look:
     """
 
     network: Network
+    shard: Shard
     gradients: dict[str, Tensor]
     centre_C1D: Tensor
 
@@ -53,12 +55,13 @@ class _Look:
 
     def match(self, videos_NT3HW: Tensor, views: SyntheticViews, generator: torch.Generator) -> Match:
         x_P3THW = views.show(videos_NT3HW, views.draw(generator))
-        gradients, embedding_CVD = class_gradients(self.network, x_P3THW.unflatten(0, (len(self.centre_C1D), -1)))
-        rows = sum(gradient.shape[0] * gradient.shape[1] for gradient in gradients.values())
+        x_CV3THW = x_P3THW.unflatten(0, (len(self.centre_C1D), -1))
+        gradients, embedding_CVD = class_gradients(self.network, x_CV3THW, self.shard.classes.start)
+        rows = self.shard.of * sum(gradient.shape[1] for gradient in gradients.values())
         return Match(gradient_distance(self.gradients, gradients) / rows, embedding_CVD.flatten(0, 1))
 
 
-def class_gradients(network: Network, x_CB3THW: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def class_gradients(network: Network, x_CB3THW: Tensor, first: int = 0) -> tuple[dict[str, Tensor], Tensor]:
     """Gradients of the mean cross-entropy of each class's clips, and the clips' embeddings.
 
     All classes in one batch (`vmap` makes the weight gradients of a convolution one grouped convolution), and
@@ -67,13 +70,14 @@ def class_gradients(network: Network, x_CB3THW: Tensor) -> tuple[dict[str, Tenso
     Args:
         network: in eval mode; a clip's scores must not depend on other clips.
         x_CB3THW: B clips of each of C classes.
+        first: number of the first of these classes.
 
     Returns:
         name of a weight → gradients (C, …), for weights that are matrices or convolutions: biases, and scales and
         offsets of norms, are left out, as published. Embeddings (C, B, D).
     """
     classes, count = x_CB3THW.shape[:2]
-    label_CB = torch.arange(classes, device=x_CB3THW.device)[:, None].expand(classes, count)
+    label_CB = torch.arange(first, first + classes, device=x_CB3THW.device)[:, None].expand(classes, count)
     model = _CrossEntropy(network)
     weights: dict[str, Tensor] = {name: weight for name, weight in model.named_parameters() if weight.ndim > 1}
 

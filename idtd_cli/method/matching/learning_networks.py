@@ -54,11 +54,11 @@ class LearningNetworks(nn.Module):
         weights = list(network.requires_grad_(True).parameters())
         for _ in range(config.updates):
             scores_PC = network(views.show(videos_NT3HW, views.draw(generator)))
-            loss = functional.cross_entropy(scores_PC, views.label_P)
+            loss = views.shard.share * functional.cross_entropy(scores_PC, views.label_P)
             gradients = torch.autograd.grad(loss, weights)
             with torch.no_grad():
                 for weight, gradient in zip(weights, gradients, strict=True):
-                    weight.sub_(gradient, alpha=config.step_size)
+                    weight.sub_(views.shard.ranks.sum(gradient), alpha=config.step_size)
         network.requires_grad_(False)
 
     def _fresh(self, number: int) -> Network:

@@ -16,7 +16,7 @@ class Match:
     """How well synthetic videos match.
 
     Attributes:
-        loss: the matching loss, a scalar.
+        loss: the matching loss, a scalar; where ranks share the classes, a share of it, and the shares add up.
         embedding_PD: one view of each piece of the videos as the network of the match embeds it, for the diversity
             loss.
     """

@@ -21,6 +21,9 @@ MATCHINGS: dict[str, Callable[[DistillConfig, RealViews, Callable[[int], Network
     "frepo": FeatureRegression,
 }
 
+#: Those whose loss is a sum over classes, or knows how to add up between ranks that share the classes.
+SHARED = frozenset({"dm", "dc"})
+
 
 def build(
     config: DistillConfig,

@@ -13,12 +13,14 @@ from idtd_cli import provenance, storage
 from idtd_cli.baselines.coreset import CHOICES
 from idtd_cli.errors import InputError
 from idtd_cli.experts_folder import ExpertsFolder
+from idtd_cli.method.matching import registry as matchings
 from idtd_cli.method.matching.trajectories import Trajectories
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
+from idtd_cli.ranks import ALONE, Ranks
 from idtd_cli.recipe import DistillConfig, Recipe, section_digest
-from idtd_cli.run_folder import RunDocument, RunFolder, differences
+from idtd_cli.run_folder import FollowedRun, RunDocument, RunFolder, differences
 from idtd_cli.runlog import Progress, need_tensorboard
 from idtd_cli.stages import clips
 from idtd_cli.stages.distill import validate
@@ -39,6 +41,7 @@ def run(
     progress: Progress,
     experts: Path | None = None,
     tensorboard: bool = False,
+    ranks: Ranks = ALONE,
 ) -> RunFolder:
     """Distil a prepared set into a run folder; a finished run of the same recipe and set is left as it is.
 
@@ -51,6 +54,7 @@ def run(
         progress: where to report to.
         experts: trained networks to look through, in place of fresh ones; trajectory matching needs them.
         tensorboard: write event files for TensorBoard as well, into the run folder.
+        ranks: those that share the classes; the first of them alone reads and writes the run folder.
 
     Raises:
         InputError: the folders or the recipe do not fit together.
@@ -62,30 +66,51 @@ def run(
     source = PreparedSet.open(prepared)
     clip = source.document.clip
     task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
+    _check_ranks(ranks, recipe.distill, task.classes)
+    ranks.take(device)
     trained = _experts(experts, source, recipe.distill)
-    folder = _open(source, out, recipe, task, device, resume, trained)
-    if folder.finished:
+    folder = _open(source, out, recipe, task, device, resume, trained, ranks)
+    if ranks.any(folder.finished):
         progress.note(f"{out} already holds this run, finished: nothing to do.")
         return folder
 
-    real = RealClips(*clips.load(source, "train", device, progress), task.classes)
+    real = RealClips(*clips.load(source, "train", device, progress, ranks.here), task.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
     trajectories = _trajectories(trained, recipe.distill, task) if trained else None
     validation = None
-    if _validates(recipe.distill):
+    if ranks.first and validates(recipe.distill):
         held = LabelledVideos(*clips.load(source, "val", device, progress))
         validation = Validation(recipe, task, normalisation, held)
-    board = folder.tensorboard if tensorboard else None
+    board = folder.tensorboard if ranks.first and tensorboard else None
     if recipe.distill.precision != "float32":
         progress.note(f"Networks run in {recipe.distill.precision}; videos and losses stay in float32.")
-    job = Job(recipe.distill, task, real, normalisation, device, trajectories, validation, board)
+    job = Job(recipe.distill, task, real, normalisation, device, trajectories, validation, board, ranks)
     make = choose if recipe.distill.method in CHOICES else match
     videos_NT3HW, stored = make(job, folder, progress)
     labels_N = torch.arange(real.classes).repeat_interleave(recipe.distill.videos_a_class)
     return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, stored.parameters)
 
 
-def _validates(config: DistillConfig) -> bool:
+def _check_ranks(ranks: Ranks, config: DistillConfig, classes: int) -> None:
+    """Several ranks share what is a sum over classes, but for a few numbers."""
+    if ranks.of == 1:
+        return
+    if config.method in CHOICES:
+        alone = f"The method {config.method} runs"
+    elif config.matching not in matchings.SHARED:
+        alone = f"Matching {config.matching} looks at all classes at once and runs"
+    elif ranks.of > classes:
+        raise InputError(
+            f"torchrun started {ranks.of} processes, and there are {classes} classes to share.",
+            "Start one a class at most.",
+        )
+    else:
+        return
+    raise InputError(f"{alone} in one process; torchrun started {ranks.of}.", "Run `idtd distill` without torchrun.")
+
+
+def validates(config: DistillConfig) -> bool:
+    """True if a distillation scores videos on its way, so that the students of `evaluate` decide what comes out."""
     return config.validate_every > 0 and config.method not in CHOICES
 
 
@@ -137,6 +162,7 @@ def _open(
     device: str,
     resume: bool,
     experts: ExpertsFolder | None,
+    ranks: Ranks,
 ) -> RunFolder:
     """The run folder to work in: a new one, the one to resume, or the finished one."""
     document = source.document
@@ -155,10 +181,24 @@ def _open(
     parents = {"prepared": document.digest(), "distill": section_digest(recipe.distill)}
     if experts is not None:
         parents["experts"] = experts.document.digest()
-    if _validates(recipe.distill):
+    if validates(recipe.distill):
         validate.check(source, recipe, task)
         protocol = (section_digest(getattr(recipe.evaluate, part)) for part in validate.PROTOCOL)
         parents["validation"] = storage.sha256_bytes(" ".join(protocol).encode())
+    new = RunDocument(
+        parents=parents,
+        method=recipe.distill.method,
+        recipe=recipe,
+        classes=document.classes,
+        clip=document.clip,
+        segments=recipe.distill.segments,
+        mean=document.mean,
+        std=document.std,
+        device=device,
+        versions=provenance.versions(),
+    )
+    if not ranks.first:
+        return FollowedRun(out, new)
     if not storage.is_empty(out):
         folder = RunFolder.open(out)
         if folder.document.parents["prepared"] != parents["prepared"]:
@@ -172,18 +212,4 @@ def _open(
         if not folder.finished and not resume:
             raise InputError(f"{out} holds an unfinished run.", "Add --resume to go on with it, or name a new folder.")
         return folder
-    return RunFolder.create(
-        out,
-        RunDocument(
-            parents=parents,
-            method=recipe.distill.method,
-            recipe=recipe,
-            classes=document.classes,
-            clip=document.clip,
-            segments=recipe.distill.segments,
-            mean=document.mean,
-            std=document.std,
-            device=device,
-            versions=provenance.versions(),
-        ),
-    )
+    return RunFolder.create(out, new)

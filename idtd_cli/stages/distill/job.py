@@ -9,6 +9,7 @@ from idtd_cli.method.matching.trajectories import Trajectories
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
+from idtd_cli.ranks import ALONE, Ranks
 from idtd_cli.recipe import DistillConfig
 from idtd_cli.stages.distill.validate import Validation
 from idtd_cli.students import registry
@@ -24,9 +25,12 @@ class Job:
     normalisation: Normalisation
     device: str
     trajectories: Trajectories | None = None
+    #: on rank 0, if it is asked for
     validation: Validation | None = None
     #: folder for event files, if they are wanted
     tensorboard: Path | None = None
+    #: those that share the classes
+    ranks: Ranks = ALONE
 
     def draw_network(self, seed: int) -> Network:
         """A network of the recipe's kind: the random weights that a seed gives, or a random snapshot of an expert."""

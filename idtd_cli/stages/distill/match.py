@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from idtd_cli.errors import IdtdError
 from idtd_cli.method.loop import Step, distil
 from idtd_cli.method.matching import registry as matchings
 from idtd_cli.method.parametrisation import Stored
+from idtd_cli.method.shard import Shard
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.method.views import RealViews
+from idtd_cli.ranks import Ranks
 from idtd_cli.recipe import DistillConfig
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.run_folder import RunFolder
@@ -25,39 +29,38 @@ from idtd_cli.stages.distill.job import Job
 from idtd_cli.stages.distill.losses import LOOK_EVERY, lower_step_sizes, write
 from idtd_cli.stages.distill.parametrise import parametrise
 from idtd_cli.stages.distill.speed import Meter
+from idtd_cli.stages.distill.state import State
 
 
 def match(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stored]:
     """Synthetic videos (N, T, 3, H, W) uint8, optimised from the folder's last checkpoint on, or from the start.
 
-    With them, what a set of them stores.
+    With them, what a set of them stores. Where ranks share the classes, what is given back is right on rank 0 alone.
 
     Raises:
         IdtdError: a loss or the videos became non-finite.
-        KeyboardInterrupt: passed on, after a checkpoint was written.
+        KeyboardInterrupt: passed on, on all ranks if one is asked to stop, after a checkpoint was written.
     """
-    config = job.config
+    config, ranks = job.config, job.ranks
+    shard = Shard(job.task.classes, ranks)
     parametrisation = parametrise(job)
+    parametrisation.keep(shard)
     augmentation = TemporalAugmentation.of(config.augmentation, parametrisation.segments)
-    real = RealViews(job.real, job.normalisation, augmentation, job.task.frames)
+    real = RealViews(job.real, job.normalisation, augmentation, job.task.frames, ranks)
     matching = matchings.build(config, real, job.draw_network, job.trajectories).to(job.device)
-    learned = nn.ModuleDict({"videos": parametrisation, "matching": matching})
     optimiser = torch.optim.Adam(parametrisation.step_sizes() + matching.step_sizes(), betas=(config.momentum, 0.99))
-    done = 0
-    if (checkpoint := folder.latest_checkpoint()) is not None:
-        done, state = checkpoint
-        _load(state, learned, optimiser)
-    began = done
+    state = State(parametrisation, matching, optimiser, shard)
+    began = done = _go_on(state, folder.latest_checkpoint(), ranks)
     best = folder.best_checkpoint()
-    best_score = best[1] if best else -1.0
+    best_score = ranks.number_from_first(best[1] if best else -1.0)
     scores: dict[int, float] = {}  # steps taken → score of the videos
 
     def videos_now() -> Tensor:
         with torch.no_grad():
             videos = parametrisation()
-        if not videos.isfinite().all():
+        if ranks.any(not videos.isfinite().all()):
             raise IdtdError("The videos became not finite in the last step.", lower_step_sizes(config))
-        return job.normalisation.to_uint8(videos)
+        return shard.joined(job.normalisation.to_uint8(videos))
 
     def keeps() -> bool:
         return began < done < config.steps and done % config.checkpoint_every == 0
@@ -66,33 +69,36 @@ def match(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stor
         return every > 0 and (done % every == 0 or done == config.steps)
 
     def pauses() -> bool:
-        return keeps() or due(config.preview_every) or (job.validation is not None and due(config.validate_every))
+        return keeps() or due(config.preview_every) or due(config.validate_every)
 
     def pause(watch: Callable[..., None]) -> None:
         nonlocal best_score
         if keeps():
-            folder.save_checkpoint(done, _state(learned, optimiser))
+            folder.save_checkpoint(done, state.whole())
         if due(config.preview_every):
-            folder.save_preview(done, _sheet(videos_now(), folder.document.classes))
-        if job.validation and due(config.validate_every):
-            scores[done] = job.validation.score(videos_now(), parametrisation.segments, watch)
+            videos_NT3HW = videos_now()
+            if ranks.first:
+                folder.save_preview(done, _sheet(videos_NT3HW, folder.document.classes))
+        if due(config.validate_every):
+            scores[done] = _score(job, videos_now(), parametrisation.segments, watch)
             if scores[done] > best_score:
                 best_score = scores[done]
-                folder.save_best(done, best_score, _state(learned, optimiser))
+                folder.save_best(done, best_score, state.whole())
 
-    steps = distil(parametrisation, matching, optimiser, config, job.task.classes, job.task.frames, done)
+    steps = distil(parametrisation, matching, optimiser, config, shard, job.task.frames, done)
     unread: list[Step] = []
     shown = 0
-    meter = Meter(job.device, config.precision, config.network_steps)
+    meter = Meter(job.device, config.precision, config.network_steps, ranks)
     with (
         tensorboard(job.tensorboard, done) as board,
-        Metrics(folder.metrics, done, board) as metrics,
-        Metrics(folder.speed, done, board) as speed,
+        Metrics(folder.metrics if ranks.first else None, done, board) as metrics,
+        Metrics(folder.speed if ranks.first else None, done, board) as speed,
         progress.stage(f"distil ({config.method})", config.steps, done) as bar,
-        _ctrl_c_held_back() as asked_to_stop,
+        _held_back([signal.SIGINT] if ranks.of == 1 else [signal.SIGINT, signal.SIGTERM]) as asked_to_stop,
     ):
 
         def stop_if_asked(*_: object) -> None:
+            """On one rank alone."""
             if asked_to_stop():
                 raise KeyboardInterrupt
 
@@ -115,19 +121,46 @@ def match(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stor
                     speed.flush()
                     latest = {"validation": scores[max(scores)]} if scores else {}
                     bar.advance(len(seen), **losses | latest, **{"clips/s": facts["clips_per_second"]})
-                stop_if_asked()
+                if ranks.any(asked_to_stop()):
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
             _record(unread, scores, metrics, config)
-            folder.save_checkpoint(done, _state(learned, optimiser))
+            folder.save_checkpoint(done, state.whole())
             raise
         if done in scores:  # of the result, which no step has a loss of
             metrics.add(done, validation=scores[done])
-    if config.selection == "best-on-validation" and (best := folder.best_checkpoint()):
-        chosen, score, state = best
-        _load(state, learned, optimiser)
-        progress.note(f"The result is the videos after {chosen} of {done} steps: {score:.1%} on validation.")
+    if config.selection == "best-on-validation":
+        best = folder.best_checkpoint()
+        chosen = _go_on(state, best and (best[0], best[2]), ranks)
+        progress.note(f"The result is the videos after {chosen} of {done} steps: {best_score:.1%} on validation.")
     videos_NT3HW = videos_now()
     return videos_NT3HW, parametrisation.stored(videos_NT3HW)
+
+
+def _go_on(state: State, checkpoint: tuple[int, dict[str, Tensor]] | None, ranks: Ranks) -> int:
+    """Take the state that rank 0 has read; the number of steps that it was taken after, 0 if there is none."""
+    after, whole = checkpoint or (0, {})
+    whole = ranks.from_first({"after": torch.tensor(after)} | whole)
+    after = int(whole.pop("after"))
+    if whole:
+        state.load(whole)
+    return after
+
+
+def _score(job: Job, videos_NT3HW: Tensor, segments: int, watch: Callable[..., None]) -> float:
+    """The score that rank 0 gives the videos, on all ranks.
+
+    Raises:
+        KeyboardInterrupt: `watch` raised it there.
+    """
+    score = math.nan
+    if job.validation:
+        with suppress(KeyboardInterrupt):  # the others wait to hear of it
+            score = job.validation.score(videos_NT3HW, segments, watch)
+    score = job.ranks.number_from_first(score)
+    if math.isnan(score):
+        raise KeyboardInterrupt
+    return score
 
 
 def _sheet(videos_NT3HW: Tensor, classes: Sequence[str]) -> bytes:
@@ -139,19 +172,23 @@ def _sheet(videos_NT3HW: Tensor, classes: Sequence[str]) -> bytes:
 
 
 @contextmanager
-def _ctrl_c_held_back() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back, and tell whether it was pressed: within a step some parameters have moved and others not."""
-    before = signal.getsignal(signal.SIGINT)
+def _held_back(signals: Sequence[signal.Signals]) -> Iterator[Callable[[], bool]]:
+    """Hold signals to stop back, and tell whether one came: within a step some parameters have moved and others not.
+
+    With Ctrl-C, SIGINT, it is the user who asks; torchrun passes SIGTERM on.
+    """
+    came = threading.Event()
     # Another handler than Python's own is the wish of whoever runs us, and only the main thread may set one.
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    pressed = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = [number for number in signals if in_main and signal.getsignal(number) is usual[number]]
+    for number in ours:
+        signal.signal(number, lambda *_: came.set())
     try:
-        yield pressed.is_set
+        yield came.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in ours:
+            signal.signal(number, usual[number])
 
 
 def _record(steps: list[Step], scores: dict[int, float], metrics: Metrics, config: DistillConfig) -> dict[str, float]:
@@ -163,23 +200,3 @@ def _record(steps: list[Step], scores: dict[int, float], metrics: Metrics, confi
             figures["validation"] = scores[step.number]
         write(step.number, figures, metrics, lower_step_sizes(config))
     return figures
-
-
-def _state(learned: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Everything that the next step needs: the parameters, and what the optimiser keeps of each."""
-    state = {f"parameter.{name}": value.detach() for name, value in learned.state_dict().items()}
-    for name, parameter in learned.named_parameters():
-        state |= {f"optimiser.{kept}.{name}": value for kept, value in optimiser.state[parameter].items()}
-    return {name: value.cpu().contiguous() for name, value in state.items()}
-
-
-def _load(state: dict[str, Tensor], learned: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """The reverse of `_state`."""
-    prefix = "parameter."
-    learned.load_state_dict({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
-    parameters = dict(learned.named_parameters())
-    for key, value in state.items():
-        if not key.startswith(prefix):
-            _, kept, name = key.split(".", 2)
-            # Adam counts its steps on the host.
-            optimiser.state[parameters[name]][kept] = value if kept == "step" else value.to(parameters[name].device)

@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from idtd_cli.ranks import ALONE, Ranks
+
 T = TypeVar("T")
 
 #: Dense peak in TFLOP/s as the vendor's data sheets give it: bfloat16 and TF32 on tensor cores, float32 without them.
@@ -52,10 +54,11 @@ class Meter:
 
     The operations of a step are counted once, in the first two: convolutions and matrix products, forward and backward.
     A CPU's peak depends on its clock and its cores in use, and no data sheet gives it; there is no utilisation there.
+    Where there are several ranks, figures are of all of them, and peaks are as those of rank 0's device.
     """
 
-    def __init__(self, device: str, precision: str, network_steps: int) -> None:
-        self._peak = None
+    def __init__(self, device: str, precision: str, network_steps: int, ranks: Ranks = ALONE) -> None:
+        self._peak, self._ranks = None, ranks
         if device.startswith("cuda"):
             self._peak = peak(torch.cuda.get_device_name(), precision, torch.backends.cudnn.allow_tf32)
         self._network_steps = network_steps
@@ -82,9 +85,10 @@ class Meter:
         self._began = time.perf_counter()
 
     def look(self, steps: int, clips: int) -> dict[str, float]:
-        """The speed of the steps since the last look, in which networks saw so many clips; begin anew."""
+        """The speed of the steps since the last look, in which networks saw so many clips here; begin anew."""
         seconds = time.perf_counter() - self._began
         self.restart()
-        flops = steps * self.flops() / seconds
-        facts = {"seconds_per_step": seconds / steps, "clips_per_second": clips / seconds, "flops_per_second": flops}
-        return facts | ({"utilisation": flops / self._peak} if self._peak else {})
+        done = torch.tensor([clips, steps * self.flops()], dtype=torch.float64)
+        clips_rate, flops = (self._ranks.sum(done) / seconds).tolist()
+        facts = {"seconds_per_step": seconds / steps, "clips_per_second": clips_rate, "flops_per_second": flops}
+        return facts | ({"utilisation": flops / self._peak / self._ranks.of} if self._peak else {})
