@@ -42,6 +42,11 @@ class SetDocument(Document):
     segments: int = Field(ge=1, description="K: a video is K pieces, and a student trains on views of them")
     mean: tuple[float, float, float] = Field(description="to normalise with, per channel, in 0..1")
     std: tuple[float, float, float]
+    temperature: float | None = Field(
+        None,
+        gt=0,
+        description="τ: what the logits of the soft labels are divided by to learn from; null: there are none",
+    )
     evaluate: EvaluateConfig = Field(description="the student and the training that the set's recipe recommends")
     stored_frames: int = Field(description="frames, in three colours, that the stored numbers of a byte would fill")
     stored_bytes: int = Field(
@@ -58,13 +63,18 @@ class DistilledSet:
         document: what the set is.
         videos_NT3HW: uint8, in class order.
         labels_N: class of each video.
+        logits_NKC: soft labels, the scores that trained networks gave each of the K pieces of a video; None in a set
+            that has classes alone. Their softmax, divided by `document.temperature`, is what to learn.
     """
 
-    def __init__(self, path: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: Tensor) -> None:
+    def __init__(
+        self, path: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: Tensor, logits_NKC: Tensor | None
+    ) -> None:
         self.path = path
         self.document = document
         self.videos_NT3HW = videos_NT3HW
         self.labels_N = labels_N
+        self.logits_NKC = logits_NKC
 
     @classmethod
     def open(cls, path: Path) -> DistilledSet:
@@ -82,7 +92,7 @@ class DistilledSet:
             tensors = load_file(path / CLIPS)
         except SafetensorError as error:
             raise InputError(f"{path / CLIPS} is damaged ({error}).", again) from error
-        videos, labels = tensors.get("videos_NT3HW"), tensors.get("labels_N")
+        videos, labels, logits = (tensors.get(name) for name in ("videos_NT3HW", "labels_N", "logits_NKC"))
         clip = document.clip
         count = len(document.classes) * document.videos_a_class
         if (
@@ -91,19 +101,24 @@ class DistilledSet:
             or videos.dtype != torch.uint8
             or tuple(videos.shape) != (count, clip.frames, 3, clip.height, clip.width)
             or not torch.equal(labels, torch.arange(len(document.classes)).repeat_interleave(document.videos_a_class))
+            or (logits is None) != (document.temperature is None)
+            or (logits is not None and not _is_soft(logits, (count, document.segments, len(document.classes))))
         ):
             raise InputError(f"{path / CLIPS} does not hold what {SetDocument.FILE} says.", again)
-        return cls(path, document, videos, labels)
+        return cls(path, document, videos, labels, logits)
 
 
-def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: Tensor) -> None:
+def write(
+    folder: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: Tensor, logits_NKC: Tensor | None = None
+) -> None:
     """Write all forms of a set into a folder and read each one back.
 
     Raises:
         IdtdError: a form does not read back as it was written.
     """
     document.write(folder)
-    (folder / CLIPS).write_bytes(save({"videos_NT3HW": videos_NT3HW.contiguous(), "labels_N": labels_N}))
+    soft = {} if logits_NKC is None else {"logits_NKC": logits_NKC.contiguous()}
+    (folder / CLIPS).write_bytes(save({"videos_NT3HW": videos_NT3HW.contiguous(), "labels_N": labels_N} | soft))
     frames_NTHW3 = videos_NT3HW.permute(0, 1, 3, 4, 2).contiguous().numpy()
     keys = [
         f"{label:04d}-{_file_name(document.classes[label])}-{number % document.videos_a_class:03d}"
@@ -121,10 +136,12 @@ def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: T
         open(shard, "wb") as file,
         webdataset.TarWriter(file, mtime=0, user="", group="", mode=0o644, encoder=False) as tar,
     ):
-        for key, frames, label in zip(keys, frames_NTHW3, labels_N.tolist(), strict=True):
+        for number, (key, frames, label) in enumerate(zip(keys, frames_NTHW3, labels_N.tolist(), strict=True)):
             lossless = folder / "lossless.mp4"
             encode.write_lossless(lossless, frames, document.fps)
             facts = {"class": document.classes[label], "label": label, "segments": document.segments}
+            if logits_NKC is not None:  # a row a segment
+                facts |= {"logits": logits_NKC[number].tolist(), "temperature": document.temperature}
             tar.write(
                 {
                     "__key__": key,
@@ -138,7 +155,7 @@ def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: T
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{storage.sha256_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
-    _read_back(folder, videos_NT3HW, labels_N)
+    _read_back(folder, videos_NT3HW, labels_N, logits_NKC)
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -158,19 +175,33 @@ def _file_name(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", label)[:60]
 
 
-def _read_back(folder: Path, videos_NT3HW: Tensor, labels_N: Tensor) -> None:
+def _is_soft(logits_NKC: Tensor, shape: tuple[int, int, int]) -> bool:
+    return logits_NKC.dtype == torch.float32 and tuple(logits_NKC.shape) == shape and bool(logits_NKC.isfinite().all())
+
+
+def _read_back(folder: Path, videos_NT3HW: Tensor, labels_N: Tensor, logits_NKC: Tensor | None) -> None:
     """Open every form as its users do, and compare."""
-    if not torch.equal(DistilledSet.open(folder).videos_NT3HW, videos_NT3HW):
+    opened = DistilledSet.open(folder)
+    if not torch.equal(opened.videos_NT3HW, videos_NT3HW) or not _same(opened.logits_NKC, logits_NKC):
         raise IdtdError(f"{CLIPS} does not read back as it was written.")
     # Absolute, because WebDataset takes a path like `a:b` for an address, and runs one like `pipe:b` as a command.
     shards = [path.as_posix() for path in sorted((folder.absolute() / "data").glob("*.tar"))]
     samples = list(webdataset.WebDataset(shards, shardshuffle=False, empty_check=False))
     if len(samples) != len(labels_N):
         raise IdtdError(f"The shards hold {len(samples)} videos, not {len(labels_N)}.")
-    for sample, video_T3HW, label in zip(samples, videos_NT3HW, labels_N.tolist(), strict=True):
+    for number, (sample, label) in enumerate(zip(samples, labels_N.tolist(), strict=True)):
         frames_T3HW = torch.from_numpy(decode.read_exact(sample["mp4"])).permute(0, 3, 1, 2)
-        if int(sample["cls"]) != label or not torch.equal(frames_T3HW, video_T3HW):
+        logits = json.loads(sample["json"]).get("logits")
+        if (
+            int(sample["cls"]) != label
+            or not torch.equal(frames_T3HW, videos_NT3HW[number])
+            or not _same(logits and torch.tensor(logits), None if logits_NKC is None else logits_NKC[number])
+        ):
             raise IdtdError(f"{sample['__key__']} in the shards does not read back as it was written.")
     for path in sorted((folder / "videos").glob("*.mp4")):
         if len(decode.read_exact(path)) != videos_NT3HW.shape[1]:
             raise IdtdError(f"{path.name} does not play to its end.")
+
+
+def _same(one: Tensor | None, two: Tensor | None) -> bool:
+    return one is two if one is None or two is None else torch.equal(one, two)

@@ -273,6 +273,15 @@ class CoresetConfig(Section):
     fit: FitConfig = FitConfig()
 
 
+class SoftLabelsConfig(Section):
+    """Soft labels: what experts say of each piece of a finished video, for students to learn beside its class."""
+
+    teachers: int = Field(
+        0, ge=0, description="experts that are asked, each after its last update; 0: a video has its class alone"
+    )
+    temperature: Positive = Field(6.0, description="that scores are divided by before they become shares of classes")
+
+
 class DistillConfig(Section):
     """`idtd distill`."""
 
@@ -287,7 +296,7 @@ class DistillConfig(Section):
         "`--experts`, frepo: feature regression",
     )
     ipc: int = Field(1, ge=1, description="I: synthetic videos a class")
-    steps: int = Field(300, ge=1, description="optimisation steps")
+    steps: int = Field(300, ge=0, description="optimisation steps; 0 takes the start of the method as it is")
     network_steps: int = Field(1, ge=1, description="steps that a fresh network, and its real batch, serve")
     batch_real: int = Field(32, ge=1, description="real clips a class and drawn network")
     momentum: float = Field(0.5, ge=0, lt=1, description="of Adam's first moment, all parts")
@@ -311,7 +320,7 @@ class DistillConfig(Section):
     network_snapshots: int = Field(
         0,
         ge=0,
-        description="with `--experts`, networks are among the first so many snapshots of an expert; 0: among all",
+        description="networks are drawn among the first so many snapshots of experts; 0: they have fresh weights",
     )
     augmentation: AugmentationConfig = AugmentationConfig()
     dm: DistributionMatchingConfig = DistributionMatchingConfig()
@@ -322,6 +331,7 @@ class DistillConfig(Section):
     pixel: PixelConfig = PixelConfig()
     static_dynamic: StaticDynamicConfig = StaticDynamicConfig()
     coreset: CoresetConfig = CoresetConfig()
+    soft_labels: SoftLabelsConfig = SoftLabelsConfig()
 
     @model_validator(mode="after")
     def _settings_fit(self) -> DistillConfig:
@@ -357,6 +367,9 @@ class EvaluateConfig(Section):
     student: StudentConfig = StudentConfig()
     fit: FitConfig = FitConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    soft_labels: bool = Field(
+        True, description="students learn from the soft labels of a set that has some; false: from classes alone"
+    )
 
 
 #: What an arm or a value of an axis is called; YAML may read it as a number.

@@ -149,18 +149,26 @@ class RunFolder:
         storage.write_bytes(self.path / _PREVIEWS / f"step-{step:06d}.png", png)
 
     def finish(
-        self, videos_NT3HW: Tensor, labels_N: Tensor, stored_values: int, stored_parameters: int = 0
+        self,
+        videos_NT3HW: Tensor,
+        labels_N: Tensor,
+        stored_values: int,
+        stored_parameters: int = 0,
+        logits_NKC: Tensor | None = None,
     ) -> RunFolder:
-        """Write the result: uint8 videos in class order, their labels, and what a set of them stores."""
-        data = save({"videos_NT3HW": videos_NT3HW.contiguous(), "labels_N": labels_N})
+        """Write the result: uint8 videos in class order, their labels, soft ones as well, and what a set stores."""
+        result = {"videos_NT3HW": videos_NT3HW, "labels_N": labels_N}
+        if logits_NKC is not None:
+            result["logits_NKC"] = logits_NKC
+        data = save({name: tensor.contiguous() for name, tensor in result.items()})
         storage.write_bytes(self.path / RESULT, data)
         facts = {"stored_values": stored_values, "stored_parameters": stored_parameters}
         self.document = self.document.model_copy(update={"result_sha256": storage.sha256_bytes(data)} | facts)
         self.document.write(self.path)
         return self
 
-    def result(self) -> tuple[Tensor, Tensor]:
-        """The finished videos (N, T, 3, H, W) uint8 and labels (N).
+    def result(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The finished videos (N, T, 3, H, W) uint8, labels (N), and the logits (N, K, C) of soft labels, if any.
 
         Raises:
             InputError: the run is not finished.
@@ -172,7 +180,7 @@ class RunFolder:
         if not path.is_file() or storage.sha256_file(path) != self.document.result_sha256:
             raise IdtdError(f"{path} is missing or was changed since the run wrote it.", "Distil again.")
         tensors = load_file(path)
-        return tensors["videos_NT3HW"], tensors["labels_N"]
+        return tensors["videos_NT3HW"], tensors["labels_N"], tensors.get("logits_NKC")
 
     def _checkpoints(self) -> list[Path]:
         # Six digits in a name, or more: the shorter name is the earlier step.

@@ -38,6 +38,12 @@ def finished(prepared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def experts(prepared: Path) -> Path:
+    """Two experts."""
+    return tiny.experts(prepared, prepared.parent / "experts")
+
+
+@pytest.fixture(scope="session")
 def exported(finished: Path) -> Path:
     """The set of the finished run."""
     return tiny.export(finished, finished.parents[1] / "sets" / "idtd")

@@ -173,6 +173,37 @@ def test_a_set_may_hold_more_videos_than_it_stores_but_as_many_as_it_says(tmp_pa
         DistilledSet.open(tmp_path)
 
 
+LOGITS_NKC = torch.arange(len(LABELS) * 2 * len(NAMES)).view(len(LABELS), 2, len(NAMES)) / 7
+
+
+def test_soft_labels_are_kept_in_both_forms(tmp_path: Path) -> None:
+    distilled.write(tmp_path, document(temperature=3.0), videos(), LABELS, LOGITS_NKC)
+    assert torch.equal(DistilledSet.open(tmp_path).logits_NKC, LOGITS_NKC)  # type: ignore[arg-type]
+    with tarfile.open(next((tmp_path / "data").glob("*.tar"))) as tar:
+        facts = [json.load(tar.extractfile(member)) for member in tar if member.name.endswith(".json")]  # type: ignore[arg-type]
+    assert torch.equal(torch.tensor([each["logits"] for each in facts]), LOGITS_NKC)
+    assert {each["temperature"] for each in facts} == {3.0}
+
+
+@pytest.mark.parametrize(
+    ("temperature", "logits"),
+    [
+        (None, LOGITS_NKC),
+        (3.0, None),
+        (3.0, LOGITS_NKC[:, :1].contiguous()),
+        (3.0, LOGITS_NKC.double()),
+        (3.0, LOGITS_NKC / 0),
+    ],
+)
+def test_soft_labels_that_do_not_fit_the_document_are_refused(
+    copy: Path, temperature: float | None, logits: torch.Tensor | None
+) -> None:
+    document(temperature=temperature).write(copy)
+    forge(copy, load_file(copy / distilled.CLIPS) | ({} if logits is None else {"logits_NKC": logits}))
+    with pytest.raises(InputError, match=r"clips.safetensors does not hold what set.json says"):
+        DistilledSet.open(copy)
+
+
 def test_clips_that_are_no_tensors_are_refused(copy: Path) -> None:
     forge(copy, None)
     with pytest.raises(InputError, match=r"clips.safetensors is damaged"):

@@ -131,7 +131,7 @@ def test_a_finished_run_gives_its_result(folder: RunFolder) -> None:
     assert found.finished
     assert found.document == finished.document
     assert (found.document.stored_values, found.document.stored_parameters) == (VIDEOS.numel(), 0)
-    videos, labels = found.result()
+    videos, labels, _ = found.result()
     assert torch.equal(videos, VIDEOS)
     assert torch.equal(labels, LABELS)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.redundancy import ClassRedundancy
-from idtd_cli.report.summary import TITLES, ordered
+from idtd_cli.report.summary import ordered, title
 
 _COLOURS = {
     "idtd": "#2563eb",
@@ -37,7 +37,7 @@ def accuracy_svg(report: ReportDocument) -> str:
         values = [100 * value for value in result.top1.values]
         axes.barh(place, 100 * result.top1.mean, color=_COLOURS[result.method], height=0.62, alpha=0.85)
         axes.plot(values, [place] * len(values), "o", color="white", markeredgecolor="black", markersize=4)
-    names = [TITLES[r.method] + (f", {r.ipc} a class" if r.ipc else "") for r in results]
+    names = [title(r) + (f", {r.ipc} a class" if r.ipc else "") for r in results]
     axes.set_yticks(range(len(results)), names)
     axes.axvline(100 * report.chance, color="#dc2626", linestyle="--", linewidth=1)
     axes.text(100 * report.chance + 0.6, len(results) - 0.52, "chance", color="#dc2626", fontsize=8, va="bottom")

@@ -35,6 +35,7 @@ class Result(Section):
     ipc: int | None = Field(None, description="videos a class; null for the full data")
     frames: int = Field(description="T: frames of a clip as the student sees it")
     segments: int = Field(description="K")
+    soft_labels: bool = Field(False, description="whether students learned from soft labels of the set")
     top1: Spread = Field(description="share of scored videos whose class was found")
     stored_bytes: int
     stored_frames: int

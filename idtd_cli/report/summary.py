@@ -37,6 +37,11 @@ def notes(report: ReportDocument) -> list[str]:
     return [note for method, note in NOTES.items() if method in methods]
 
 
+def title(result: Result) -> str:
+    """What students trained on."""
+    return TITLES[result.method] + (", soft labels" if result.soft_labels else "")
+
+
 def percent(result: Result) -> str:
     """`45.3 ± 2.1`: mean and standard deviation in per cent."""
     return f"{100 * result.top1.mean:.1f} ± {100 * result.top1.std:.1f}"
@@ -56,7 +61,7 @@ def table(report: ReportDocument) -> list[tuple[str, ...]]:
     """Header and rows: what was trained on, videos a class, stored bytes and frames, top-1, students."""
     rows: list[tuple[str, ...]] = [("trained on", "videos/class", "stored", "frames", "top-1 %", "students")]
     for result in ordered(report):
-        name = TITLES[result.method] + (f" ({result.set})" if result.set and result.set != result.method else "")
+        name = title(result) + (f" ({result.set})" if result.set and result.set != result.method else "")
         rows.append(
             (
                 name,

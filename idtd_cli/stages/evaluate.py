@@ -18,6 +18,7 @@ from idtd_cli.distilled import DistilledSet, SetDocument, digest
 from idtd_cli.errors import InputError
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
+from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
 from idtd_cli.report import html, summary
@@ -47,6 +48,7 @@ class _Entry:
     stored_bytes: int
     videos: Callable[[int], LabelledVideos]
     segments: int = 1
+    soft_labels: bool = False
     stored_parameters: int = 0
     set: str | None = None
     seed: int | None = None
@@ -174,7 +176,10 @@ def _entries(
     def exported(path: Path, document: SetDocument) -> _Entry:
         def videos(_: int) -> LabelledVideos:  # in memory while a student trains on them
             distilled = DistilledSet.open(path)
-            return LabelledVideos(distilled.videos_NT3HW.to(device), distilled.labels_N.to(device))
+            videos, labels, soft = distilled.videos_NT3HW.to(device), distilled.labels_N.to(device), None
+            if distilled.logits_NKC is not None and document.temperature and config.soft_labels:
+                soft = SoftLabels(distilled.logits_NKC.to(device), document.temperature)
+            return LabelledVideos(videos, labels, soft)
 
         return _Entry(
             document.method,
@@ -186,6 +191,7 @@ def _entries(
             document.stored_bytes,
             videos,
             document.segments,
+            document.temperature is not None and config.soft_labels,
             document.stored_parameters,
             path.name,
             document.seed,
@@ -213,6 +219,7 @@ def _result(entry: _Entry, config: EvaluateConfig, values: list[float], seconds:
         ipc=entry.ipc,
         frames=entry.frames,
         segments=entry.segments,
+        soft_labels=entry.soft_labels,
         top1=Spread.of(values),
         stored_bytes=entry.stored_bytes,
         stored_frames=entry.stored_frames,

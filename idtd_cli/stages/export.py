@@ -33,7 +33,7 @@ def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
         progress.note(f"{out} already holds this run's set: nothing to do.")
         return document
 
-    videos_NT3HW, labels_N = source.result()
+    videos_NT3HW, labels_N, logits_NKC = source.result()
     values, parameters = made.stored_values, made.stored_parameters
     document = SetDocument(
         parents=parents,
@@ -46,6 +46,7 @@ def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
         segments=made.segments,
         mean=made.mean,
         std=made.std,
+        temperature=None if logits_NKC is None else made.recipe.distill.soft_labels.temperature,
         evaluate=made.recipe.evaluate,
         stored_frames=math.ceil(values / videos_NT3HW[0, 0].numel()),
         stored_bytes=values + 4 * parameters,
@@ -53,6 +54,6 @@ def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
         fps=_FPS,
     )
     with storage.new_folder(out) as staging, progress.stage("export", len(labels_N)) as bar:
-        distilled.write(staging, document, videos_NT3HW, labels_N)
+        distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC)
         bar.advance(len(labels_N))
     return document

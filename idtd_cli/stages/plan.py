@@ -64,7 +64,7 @@ def run(recipe: Recipe, prepared: Path, device: str, progress: Progress, experts
         folder = distill.run(prepared, Path(temporary) / "run", few, device, False, clock, experts)
         took = time.perf_counter() - began
         run_bytes = _run_bytes(config, steps, folder)
-        made = folder.result()
+        made = folder.result()[:2]
     students = _Students(recipe, source, made, device, progress)
 
     counts = {split: sum(of_class.values()) for split, of_class in source.document.counts.items()}
@@ -94,7 +94,7 @@ def _probe(config: DistillConfig) -> tuple[int, DistillConfig]:
         whole = config.coreset.fit
         part = whole.model_copy(update={"steps": min(_STEPS, whole.steps)})
         return whole.steps, config.model_copy(update={"coreset": config.coreset.model_copy(update={"fit": part})})
-    steps = min(_STEPS, config.steps)
+    steps = min(_STEPS, max(1, config.steps))
     changes = {
         "steps": steps,
         "network_steps": min(LOOK_EVERY, config.network_steps),  # a network is drawn among the steps that count
@@ -159,7 +159,7 @@ class _Students:
     """How long students take: on the set (entry 0), on random real clips (1), on all of them (2)."""
 
     def __init__(
-        self, recipe: Recipe, source: PreparedSet, made: tuple[Tensor, Tensor], device: str, progress: Progress
+        self, recipe: Recipe, source: PreparedSet, made: tuple[Tensor, ...], device: str, progress: Progress
     ) -> None:
         config, clip, classes = recipe.distill, source.document.clip, len(source.document.classes)
         self._protocol, self._device = recipe.evaluate, device

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from idtd_cli.baselines.coreset import CHOICES
 from idtd_cli.demo import defaults
 from idtd_cli.errors import InputError
-from idtd_cli.recipe import DistillConfig, Recipe
+from idtd_cli.recipe import Recipe
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.runlog import Progress
 from idtd_cli.stages import demo_data, distill, evaluate, experts, export, prepare
@@ -39,7 +38,7 @@ def run(recipe: Recipe, out: Path, source: str | Path | None, device: str, progr
     for method in recipe.methods:
         section = recipe.distill.model_copy(update={"method": method})
         trained = None
-        if needs_experts(section):
+        if distill.experts_for(section):
             trained = out / "experts"
             experts.run(out / "prepared", trained, recipe, device, progress)
         distill.run(
@@ -73,11 +72,6 @@ def need_fitting_networks(recipe: Recipe) -> None:
     clip = recipe.prepare.clip
     for network in (recipe.distill.network, recipe.evaluate.student):
         registry.build(network, registry.Task(2, clip.frames, clip.height, clip.width), 0, "cpu")
-
-
-def needs_experts(config: DistillConfig) -> bool:
-    """True if a distillation looks through experts: in trajectory matching, or for networks from their snapshots."""
-    return config.method not in CHOICES and (config.matching == "mtt" or config.network_snapshots > 0)
 
 
 def demo_set(out: Path, progress: Progress) -> Path:

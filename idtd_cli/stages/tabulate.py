@@ -160,7 +160,7 @@ class _Work:
         prepared, folder = self.prepared(one), self._report(one)
         for recipe in cell.recipes:
             made_by, trained = self._recipe_of_run(recipe), None
-            if reproduce.needs_experts(recipe.distill):
+            if distill.experts_for(recipe.distill):
                 trained = self._experts(recipe)
                 experts.run(prepared, trained, made_by, self._device, self._progress)
             run = self._run(recipe)
@@ -178,7 +178,7 @@ class _Work:
 
     def _recipe_of_run(self, recipe: Recipe) -> Recipe:
         """What a run is made by: the same for all cells that share it, whichever comes first."""
-        sections = ["prepare", "distill", *(["experts"] if reproduce.needs_experts(recipe.distill) else [])]
+        sections = ["prepare", "distill", *(["experts"] if distill.experts_for(recipe.distill) else [])]
         return self._base.model_copy(update={section: getattr(recipe, section) for section in sections})
 
     def _seconds(self, cell: Cell) -> float | None:
@@ -193,7 +193,7 @@ class _Work:
 
     def _run(self, recipe: Recipe) -> Path:
         config = recipe.distill
-        settings = ["prepare", "distill", *(["experts"] if reproduce.needs_experts(config) else [])]
+        settings = ["prepare", "distill", *(["experts"] if distill.experts_for(config) else [])]
         if distill.validates(config):
             settings += [f"evaluate.{part}" for part in validate.PROTOCOL]
         made_by, told = self._recipe_of_run(recipe), ("distill.method", "distill.ipc")

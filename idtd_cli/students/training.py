@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation, for_network
+from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.method.streamed_clips import Clips, StreamedClips
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation, read, whole
 from idtd_cli.recipe import FitConfig
@@ -18,10 +19,14 @@ from idtd_cli.recipe import FitConfig
 
 @dataclass(frozen=True)
 class LabelledVideos:
-    """A set to train or score on: videos (N, F, 3, H, W) uint8 and labels (N), for the device."""
+    """A set to train or score on: videos (N, F, 3, H, W) uint8 and labels (N), for the device.
+
+    With soft labels, a student that trains on them learns those in place of the classes.
+    """
 
     videos_NF3HW: Clips
     labels_N: Tensor
+    soft: SoftLabels | None = None
 
 
 def fit(
@@ -34,7 +39,7 @@ def fit(
     seed: int,
     watch: Callable[[int, Tensor], None] | None = None,
 ) -> None:
-    """Train a student in place with cross-entropy.
+    """Train a student in place with cross-entropy, against the classes or against soft labels.
 
     One pass over a set shows each segment of each video (`augmentation` says how many) once, in random order, as a
     temporal view of T = `frames` frames. Every set gets the same number of updates, whatever its size. `watch` is told
@@ -60,14 +65,18 @@ def fit(
                 order = torch.randperm(pieces, generator=generator, device=device)
             piece_B, order = order[: config.batch], order[config.batch :]
             video_B, segment_B = piece_B // segments, piece_B % segments
-            clips = read(train.videos_NF3HW, augmentation.of_synthetic(video_B, segment_B, generator), frames)
+            views = augmentation.of_synthetic(video_B, segment_B, generator)
+            clips = read(train.videos_NF3HW, views, frames)
             if isinstance(train.videos_NF3HW, StreamedClips):
                 train.videos_NF3HW.prefetch(order[: config.batch] // segments)
             if config.flip:
                 flipped_B = torch.rand(len(clips), generator=generator, device=device) < 0.5
                 clips = torch.where(flipped_B[:, None, None, None, None], clips.flip(-1), clips)
             scores_BC = student(for_network(normalisation.normalise(clips)))
-            loss = functional.cross_entropy(scores_BC, train.labels_N[video_B])
+            if train.soft is None:
+                loss = functional.cross_entropy(scores_BC, train.labels_N[video_B])
+            else:
+                loss = train.soft.loss(scores_BC, views)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()

@@ -34,7 +34,7 @@ def steps(folder: Path) -> list[int]:
 
 def test_a_run_gives_videos_and_says_how(prepared: Path, finished: Path) -> None:
     run = RunFolder.open(finished)
-    videos, labels = run.result()
+    videos, labels, _ = run.result()
     assert videos.shape == (3, 4, 3, 16, 16)
     assert videos.dtype == torch.uint8
     assert len(videos.unique()) > 50
@@ -74,7 +74,7 @@ def test_every_setting_runs_and_the_seed_decides_every_byte(
 ) -> None:
     content = recipe(**changes)
     one, two = (distil(prepared, tmp_path / name, content) for name in ("one", "two"))
-    videos, labels = RunFolder.open(one).result()
+    videos, labels, _ = RunFolder.open(one).result()
     assert videos.shape == (3 * content.distill.ipc, 4, 3, 16, 16)
     assert labels.tolist() == [label for label in range(3) for _ in range(content.distill.ipc)]
     assert contents(one) == contents(two)
@@ -305,7 +305,7 @@ def chosen(prepared: Path, run: Path) -> list[int]:
     """Which training clip each video of a run is, byte for byte."""
     videos, labels = PreparedSet.open(prepared).clips("train")
     every = RealClips(videos, labels, len(tiny.CLASSES)).whole(torch.arange(len(labels)), 4)
-    made, made_labels = RunFolder.open(run).result()
+    made, made_labels, _ = RunFolder.open(run).result()
     which = (made[:, None] == every).flatten(2).all(2).long()
     assert (which.sum(1) == 1).all()
     assert torch.equal(labels[which.argmax(1)], made_labels)

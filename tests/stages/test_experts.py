@@ -22,12 +22,8 @@ from tests import tiny
 from tests.tiny import Heard, Impatient, contents, distil, recipe
 
 MTT = {"distill__matching": "mtt"}
+THROUGH = {"distill__network_snapshots": 1}
 TASK = registry.Task(3, 4, 16, 16)
-
-
-@pytest.fixture(scope="module")
-def experts(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.experts(prepared, tmp_path_factory.mktemp("experts") / "experts")
 
 
 def snapshots(folder: Path, number: int) -> dict[str, torch.Tensor]:
@@ -240,11 +236,12 @@ def test_trajectory_matching_goes_on_to_the_same_bytes(
 def test_a_run_with_other_experts_or_with_none_is_not_gone_on_with(
     prepared: Path, experts: Path, tmp_path: Path
 ) -> None:
-    run = distil(prepared, tmp_path / "run", experts=experts)
+    run = distil(prepared, tmp_path / "run", recipe(**THROUGH), experts=experts)
     other = tiny.experts(prepared, tmp_path / "other", recipe(experts__count=1))
-    for named in (other, None):
-        with pytest.raises(InputError, match="was made with other experts, or with none"):
-            distil(prepared, run, experts=named, resume=True)
+    with pytest.raises(InputError, match="was made with other experts, or with none"):
+        distil(prepared, run, recipe(**THROUGH), experts=other, resume=True)
+    with pytest.raises(InputError, match=r"distill\.network_snapshots needs experts"):
+        distil(prepared, run, recipe(**THROUGH), resume=True)
 
 
 def test_trajectory_matching_needs_experts(prepared: Path, tmp_path: Path) -> None:
@@ -257,8 +254,10 @@ def test_trajectory_matching_needs_experts(prepared: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"distill__network__widths": [4, 4]}, "holds experts of another network"),
-        ({"distill__method": "herding"}, "The method herding makes no use of experts"),
+        (THROUGH | {"distill__network__widths": [4, 4]}, "holds experts of another network"),
+        ({}, "The recipe makes no use of experts"),
+        (MTT | {"distill__method": "herding"}, "The recipe makes no use of experts"),
+        ({"distill__soft_labels__teachers": 3}, "holds 2 experts; distill.soft_labels.teachers asks for 3"),
         ({"distill__network_snapshots": 5}, r"holds 4 snapshots of each expert; distill.network_snapshots asks for 5"),
         (MTT | {"distill__mtt__latest_start": 3}, r"4 snapshots of each expert.* distill.mtt asks for number 4"),
         (MTT | {"distill__mtt__expert_snapshots": 2}, r"4 snapshots of each expert.* distill.mtt asks for number 4"),
@@ -275,20 +274,20 @@ def test_experts_that_do_not_fit_are_refused(
 def test_experts_of_another_prepared_set_are_refused(experts: Path, tmp_path: Path) -> None:
     other = tiny.write_prepared(tmp_path / "other", counts={"train": 4, "val": 1, "test": 1})
     with pytest.raises(InputError, match="holds experts of another prepared set"):
-        distil(other, tmp_path / "run", experts=experts)
+        distil(other, tmp_path / "run", recipe(**THROUGH), experts=experts)
     assert not (tmp_path / "run").exists()
 
 
 def test_something_that_is_no_expert_is_refused(prepared: Path, finished: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"it has no experts.json\.|is not a folder"):
-        distil(prepared, tmp_path / "run", experts=finished)
+        distil(prepared, tmp_path / "run", recipe(**THROUGH), experts=finished)
 
 
 def test_damaged_experts_are_refused(prepared: Path, experts: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(experts, tmp_path / "copy")
     (copy / "expert-0001.safetensors").write_bytes(b"")
     with pytest.raises(IdtdError, match="is missing or was changed since it was written"):
-        distil(prepared, tmp_path / "run", experts=copy)
+        distil(prepared, tmp_path / "run", recipe(**THROUGH), experts=copy)
 
 
 def drawn(content: Recipe, monkeypatch: pytest.MonkeyPatch, make: Callable[[], Path]) -> list[torch.Tensor]:
@@ -307,7 +306,7 @@ def drawn(content: Recipe, monkeypatch: pytest.MonkeyPatch, make: Callable[[], P
     return found
 
 
-@pytest.mark.parametrize(("first", "stages"), [(0, {0, 1, 2, 3}), (1, {0}), (2, {0, 1})])
+@pytest.mark.parametrize(("first", "stages"), [(4, {0, 1, 2, 3}), (1, {0}), (2, {0, 1})])
 def test_other_losses_may_look_through_trained_networks(
     prepared: Path, experts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, stages: set[int]
 ) -> None:
@@ -325,7 +324,7 @@ def test_other_losses_may_look_through_trained_networks(
     assert which == {(number, stage) for number in range(2) for stage in stages}
 
 
-def test_without_experts_networks_are_fresh(
+def test_networks_are_fresh_unless_the_recipe_says_otherwise(
     prepared: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = drawn(recipe(), monkeypatch, lambda: distil(prepared, tmp_path / "run"))

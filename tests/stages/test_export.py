@@ -17,7 +17,7 @@ from tests.tiny import Heard, Impatient, contents, recipe
 
 def test_a_set_holds_what_the_run_made(finished: Path, exported: Path) -> None:
     run, found = RunFolder.open(finished), DistilledSet.open(exported)
-    videos, labels = run.result()
+    videos, labels, _ = run.result()
     assert torch.equal(found.videos_NT3HW, videos)
     assert torch.equal(found.labels_N, labels)
     document, made = found.document, run.document

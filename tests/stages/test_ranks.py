@@ -81,7 +81,7 @@ def far(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> dict[str,
 
 
 def same_videos(one: Path, two: Path) -> None:
-    (videos, labels), (others, other_labels) = RunFolder.open(one).result(), RunFolder.open(two).result()
+    (videos, labels, _), (others, other_labels, _) = RunFolder.open(one).result(), RunFolder.open(two).result()
     assert torch.equal(labels, other_labels)
     distance = (videos.int() - others.int()).abs()
     assert distance.max() <= 1

@@ -32,7 +32,7 @@ def made(run: Path) -> Path:
 
 def test_a_run_renders_every_pair_and_counts_what_they_are_rendered_from(run: Path) -> None:
     found = RunFolder.open(run)
-    videos, labels = found.result()
+    videos, labels, _ = found.result()
     assert videos.shape == (3 * 8, 4, 3, 16, 16)
     assert labels.tolist() == [label for label in range(3) for _ in range(8)]
     assert len({video.numpy().tobytes() for video in videos}) == len(videos)

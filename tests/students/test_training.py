@@ -7,6 +7,7 @@ import torch
 
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation
+from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.recipe import FitConfig
 from idtd_cli.students import registry
@@ -46,6 +47,18 @@ def test_motion_is_learnt(train: LabelledVideos, segments: int) -> None:
     assert top1(student, swapped, NORMALISATION, 4) < 0.1
     backwards = LabelledVideos(test.videos_NF3HW.flip(1), test.labels_N)
     assert top1(student, backwards, NORMALISATION, 4) < 0.1
+
+
+def test_soft_labels_are_learnt_in_place_of_the_classes() -> None:
+    """Those of the segment that is seen: with teachers that take left for right, so does the student."""
+    left, right = bars(0, 16), bars(500, 16)
+    # A video of either class is a bar that goes left and then one that goes right: its class says nothing.
+    both = torch.cat([left.videos_NF3HW[:16], right.videos_NF3HW[16:]], dim=1).repeat(2, 1, 1, 1, 1)
+    for sign, found in ((1, 1.0), (-1, 0.0)):
+        logits_NKC = sign * torch.tensor([[4.0, 0.0], [0.0, 4.0]]).expand(32, 2, 2)
+        train = LabelledVideos(both, left.labels_N, SoftLabels(logits_NKC, 2.0))
+        student = trained(train, segments=2)
+        assert abs(top1(student, bars(1000, 30), NORMALISATION, 4) - found) < 0.1
 
 
 def test_the_seed_decides() -> None:

@@ -88,7 +88,10 @@ def run(
     make = choose if recipe.distill.method in CHOICES else match
     videos_NT3HW, stored = make(job, folder, progress)
     labels_N = torch.arange(real.classes).repeat_interleave(recipe.distill.videos_a_class)
-    return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, stored.parameters)
+    if not ranks.first or (soft := job.soft_labels(videos_NT3HW.to(device))) is None:
+        return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, stored.parameters)
+    parameters = stored.parameters + soft.logits_NKC.numel()
+    return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, parameters, soft.logits_NKC.cpu())
 
 
 def _check_ranks(ranks: Ranks, config: DistillConfig, classes: int) -> None:
@@ -114,17 +117,32 @@ def validates(config: DistillConfig) -> bool:
     return config.validate_every > 0 and config.method not in CHOICES
 
 
+def experts_for(config: DistillConfig) -> str | None:
+    """What a distillation needs experts for, as the subject of a sentence; None if it needs none."""
+    matches = config.method not in CHOICES
+    if matches and config.matching == "mtt":
+        return "Trajectory matching needs"
+    if matches and config.network_snapshots:
+        return "distill.network_snapshots needs"
+    return "Soft labels need" if config.soft_labels.teachers else None
+
+
 def _experts(path: Path | None, source: PreparedSet, config: DistillConfig) -> ExpertsFolder | None:
     """The experts that were named, if they fit the prepared set and the recipe."""
+    needs = experts_for(config)
     if path is None:
-        if config.matching == "mtt" and config.method not in CHOICES:
+        if needs:
             raise InputError(
-                "Trajectory matching needs experts.",
+                f"{needs} experts.",
                 f"Make some with `idtd experts {source.folder} EXPERTS`, and add --experts EXPERTS.",
             )
         return None
-    if config.method in CHOICES:
-        raise InputError(f"The method {config.method} makes no use of experts.", "Leave --experts out.")
+    if not needs:
+        raise InputError(
+            "The recipe makes no use of experts.",
+            "Leave --experts out, or set distill.matching=mtt, distill.network_snapshots or "
+            "distill.soft_labels.teachers.",
+        )
     folder = ExpertsFolder.open(path)
     there = folder.document
     if not there.finished:
@@ -133,6 +151,12 @@ def _experts(path: Path | None, source: PreparedSet, config: DistillConfig) -> E
         raise InputError(f"{path} holds experts of another prepared set.", "Train experts on this one.")
     if there.network != config.network:
         raise InputError(f"{path} holds experts of another network.", "Set distill.network to theirs, or train others.")
+    if config.soft_labels.teachers > folder.trained:
+        raise InputError(
+            f"{path} holds {folder.trained} experts; distill.soft_labels.teachers asks for "
+            f"{config.soft_labels.teachers}.",
+            "Lower it, or train more.",
+        )
     snapshots, last = there.config.snapshots, config.mtt.latest_start + config.mtt.expert_snapshots
     if config.matching == "mtt" and last >= snapshots:
         raise InputError(

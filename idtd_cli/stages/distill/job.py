@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from idtd_cli.method.matching.trajectories import Trajectories
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
+from idtd_cli.method.soft_labels import SoftLabels, soft_labels
 from idtd_cli.ranks import ALONE, Ranks
 from idtd_cli.recipe import DistillConfig
 from idtd_cli.stages.distill.validate import Validation
@@ -35,7 +39,23 @@ class Job:
     def draw_network(self, seed: int) -> Network:
         """A network of the recipe's kind: the random weights that a seed gives, or a random snapshot of an expert."""
         network = registry.build(self.config.network, self.task, seed, self.device)
-        if self.trajectories is not None:
-            first = self.config.network_snapshots or self.trajectories.snapshots
+        if first := self.config.network_snapshots:
+            assert self.trajectories is not None
             network.load_state_dict(self.trajectories.weights(*self.trajectories.draw(first, seed)))
         return network
+
+    def soft_labels(self, videos_NT3HW: Tensor) -> SoftLabels | None:
+        """What the recipe's teachers say of videos, uint8 and on the job's device; None if it has no teachers."""
+        config, experts = self.config.soft_labels, self.trajectories
+        if not config.teachers:
+            return None
+        assert experts is not None
+
+        def teachers() -> Iterator[Network]:
+            network = registry.build(self.config.network, self.task, 0, self.device).eval()
+            for number in range(config.teachers):
+                network.load_state_dict(experts.weights(number, experts.snapshots - 1))
+                yield network
+
+        segments, frames = self.config.segments, self.task.frames
+        return soft_labels(videos_NT3HW, segments, teachers(), self.normalisation, frames, config.temperature)

@@ -156,7 +156,7 @@ def _score(job: Job, videos_NT3HW: Tensor, segments: int, watch: Callable[..., N
     score = math.nan
     if job.validation:
         with suppress(KeyboardInterrupt):  # the others wait to hear of it
-            score = job.validation.score(videos_NT3HW, segments, watch)
+            score = job.validation.score(videos_NT3HW, segments, job.soft_labels(videos_NT3HW), watch)
     score = job.ranks.number_from_first(score)
     if math.isnan(score):
         raise KeyboardInterrupt

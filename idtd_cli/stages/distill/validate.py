@@ -12,6 +12,7 @@ from torch import Tensor
 from idtd_cli.errors import InputError
 from idtd_cli.method import seeds
 from idtd_cli.method.normalisation import Normalisation
+from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import Recipe
 from idtd_cli.students import registry
@@ -44,11 +45,13 @@ class Validation:
     normalisation: Normalisation
     held: LabelledVideos
 
-    def score(self, videos_NT3HW: Tensor, segments: int, watch: Callable[[int, Tensor], None]) -> float:
+    def score(
+        self, videos_NT3HW: Tensor, segments: int, soft: SoftLabels | None, watch: Callable[[int, Tensor], None]
+    ) -> float:
         """Mean top-1 of the students that train on these videos, uint8 and in class order, of K segments."""
         config, classes = self.recipe.distill, self.task.classes
         labels_N = torch.arange(classes, device=videos_NT3HW.device).repeat_interleave(len(videos_NT3HW) // classes)
-        train = LabelledVideos(videos_NT3HW, labels_N)
+        train = LabelledVideos(videos_NT3HW, labels_N, soft if self.recipe.evaluate.soft_labels else None)
 
         def of_student(number: int) -> float:
             seed = seeds.of_validation(config.seed, number)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +109,9 @@ def test_ctrl_c_does_not_wait_for_the_end_of_a_validation(
     calls = iter(range(9))
     updates = 0
 
-    def interrupted(self: Validation, videos: Tensor, segments: int, watch: Callable[[int, Tensor], None]) -> float:
+    def interrupted(self: Validation, *given: Any) -> float:
+        *videos, watch = given
+
         def watched(number: int, loss: Tensor) -> None:
             nonlocal updates
             updates += 1
@@ -118,8 +119,8 @@ def test_ctrl_c_does_not_wait_for_the_end_of_a_validation(
 
         if next(calls) == call:
             signal.raise_signal(signal.SIGINT)
-            return score(self, videos, segments, watched)
-        return score(self, videos, segments, watch)
+            return score(self, *videos, watched)
+        return score(self, *videos, watch)
 
     monkeypatch.setattr(Validation, "score", interrupted)
     stopped = tmp_path / "stopped"
