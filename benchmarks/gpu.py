@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from step import SMALL, Bench
 
-from idtd_cli import provenance
+from idtd_cli import host_memory, provenance
 from idtd_cli.method.matching import registry as matchings
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.recipe import FitConfig, StudentConfig
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=7, help="begin nothing new after this time")
     parser.add_argument("--small", action="store_true")
     asked = parser.parse_args()
+    host_memory.keep()
     device = provenance.resolve_device("auto")
     sizes = (4, 4, 1, 32, 8, SMALL) if asked.small else (50, 64, 1, 112, 130, StudentConfig())
     bench = Bench(*sizes, device)

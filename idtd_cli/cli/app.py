@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from idtd_cli import host_memory
 from idtd_cli.cli import output
 from idtd_cli.cli.commands.demo_data import demo_data
 from idtd_cli.cli.commands.distill import distill
@@ -62,6 +63,7 @@ def main() -> NoReturn:
     debug = os.environ.get("IDTD_DEBUG") == "1"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a class name may have letters that the terminal lacks
+    host_memory.keep()
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

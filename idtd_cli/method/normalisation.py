@@ -14,10 +14,11 @@ class Normalisation:
     def __init__(self, mean_3: Sequence[float], std_3: Sequence[float], device: str) -> None:
         self._mean_311 = torch.tensor(mean_3, device=device)[:, None, None] * 255
         self._std_311 = torch.tensor(std_3, device=device)[:, None, None].clamp(min=1e-3) * 255
+        self._scale_311, self._shift_311 = 1 / self._std_311, -self._mean_311 / self._std_311
 
     def normalise(self, clips_BT3HW: Tensor) -> Tensor:
         """0..255 → zero mean, unit variance; the layout stays."""
-        return (clips_BT3HW - self._mean_311) / self._std_311
+        return torch.addcmul(self._shift_311, clips_BT3HW.float(), self._scale_311)  # in one pass over memory
 
     def to_uint8(self, clips_BT3HW: Tensor) -> Tensor:
         """Normalised → 0..255, rounded and clipped to what a file can hold."""
