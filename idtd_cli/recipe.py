@@ -27,7 +27,7 @@ Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
 _MOST_CELLS, _MOST_DISTILLATIONS = 1000, 10_000
 _SUFFIXES = (".yaml", ".yml")
-Method = Literal["idtd", "pixel", "static-dynamic", "herding", "k-center"]
+Method = Literal["idtd", "pixel", "static-dynamic", "random", "herding", "k-center"]
 
 
 class Section(BaseModel):
@@ -287,8 +287,8 @@ class DistillConfig(Section):
 
     method: Method = Field(
         "idtd",
-        description="idtd, pixel and static-dynamic match synthetic videos to the real clips; herding and k-center "
-        "choose clips",
+        description="idtd, pixel and static-dynamic match synthetic videos to the real clips; random, herding and "
+        "k-center choose clips",
     )
     matching: Literal["dm", "dc", "mtt", "frepo"] = Field(
         "dm",

@@ -132,7 +132,9 @@ def _references(cells: Sequence[tuple[Cell, Scores | None]]) -> Iterator[Row]:
             ipc = recipe.distill.ipc if method == "random" else None
             shared = (method, ipc, recipe.prepare, recipe.evaluate)
             arm = beside.setdefault(shared, cell.arm)
-            found = [r for r in scores.report.results if r.method == method and r.ipc == ipc] if scores else []
+            found = (
+                [r for r in scores.report.results if (r.method, r.ipc, r.set) == (method, ipc, None)] if scores else []
+            )
             if scores and found and shared not in told:
                 told.add(shared)
                 yield _row(method if arm == cells[0][0].arm else f"{method} ({arm})", cell.place, found, scores)
@@ -147,7 +149,7 @@ def _row(arm: str, place: dict[str, str], results: Sequence[Result], scores: Sco
     values = [value for result in results for value in result.top1.values]
     means = tuple(result.top1.mean for result in results)
     units = means if len(means) > 1 else values
-    reference = results[0].method in _REFERENCES
+    reference = results[0].set is None
     return Row(
         arm=arm,
         place=place,

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from idtd_cli import provenance
-from idtd_cli.baselines.coreset import CHOICES
 from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
@@ -27,6 +26,7 @@ from idtd_cli.report.plan import Plan
 from idtd_cli.run_folder import RunFolder
 from idtd_cli.runlog import Progress, Task
 from idtd_cli.stages import clips, distill
+from idtd_cli.stages.distill.choose import CHOSEN
 from idtd_cli.stages.distill.losses import LOOK_EVERY
 from idtd_cli.students import registry
 from idtd_cli.students.training import LabelledVideos, fit, top1
@@ -70,7 +70,7 @@ def run(recipe: Recipe, prepared: Path, device: str, progress: Progress, experts
     counts = {split: sum(of_class.values()) for split, of_class in source.document.counts.items()}
     scored = counts["val" if protocol.split == "validation" else "test"]
     entries = (protocol.students, protocol.students, protocol.full_students)
-    validations = len(_due(config.validate_every, steps)) if config.method not in CHOICES else 0
+    validations = len(_due(config.validate_every, steps)) if config.method not in CHOSEN else 0
     return Plan(
         hardware=provenance.hardware(device),
         method=config.method,
@@ -90,7 +90,9 @@ def run(recipe: Recipe, prepared: Path, device: str, progress: Progress, experts
 
 def _probe(config: DistillConfig) -> tuple[int, DistillConfig]:
     """The steps of a run, and what of it is run: shorter, and with its one checkpoint before the last step."""
-    if config.method in CHOICES:
+    if config.method == "random":
+        return 0, config
+    if config.method in CHOSEN:
         whole = config.coreset.fit
         part = whole.model_copy(update={"steps": min(_STEPS, whole.steps)})
         return whole.steps, config.model_copy(update={"coreset": config.coreset.model_copy(update={"fit": part})})
@@ -118,11 +120,11 @@ def _run_bytes(config: DistillConfig, steps: int, folder: RunFolder) -> int:
     def sizes(place: Path) -> list[int]:
         return [path.stat().st_size for path in place.rglob("*") if path.is_file()]
 
-    lines = folder.metrics.read_bytes()
+    lines = folder.metrics.read_bytes() if folder.metrics.is_file() else b""
     kept = min(2, (steps - 1) // config.checkpoint_every) + (config.validate_every > 0)
     growing = kept * max(sizes(checkpoints), default=0)
     growing += len(_due(config.preview_every, steps)) * max(sizes(previews), default=0)
-    growing += len(lines) * steps // lines.count(b"\n")
+    growing += len(lines) * steps // max(1, lines.count(b"\n"))
     return growing + sum(sizes(folder.path)) - sum([*sizes(checkpoints), *sizes(previews), len(lines)])
 
 
@@ -150,7 +152,9 @@ class _Clock:
 
     @property
     def step_seconds(self) -> float:
-        """Of a step between the first and the second look, or before the first if there is no other."""
+        """Of a step between the first and the second look, or before the first if that is all; 0 without."""
+        if len(self._looks) < 2:
+            return 0.0
         (before, began), (after, ended) = list(pairwise(self._looks))[:2][-1]
         return (ended - began) / (after - before)
 

@@ -111,6 +111,22 @@ def test_arms_with_another_protocol_have_references_of_their_own() -> None:
     assert found["random (seen | whole)"].report == WHOLE.digest() != found["random"].report
 
 
+def test_random_clips_that_were_distilled_are_an_arm_and_no_reference() -> None:
+    sets = report(
+        result("idtd", 1, [0.5, 0.6], set="a0"),
+        result("idtd", 1, [0.7, 0.8], set="a1"),
+        result("random", 1, [0.3, 0.3], set="r0"),
+        result("random", 1, [0.5, 0.5], set="r1"),
+        result("random", 1, [0.2, 0.3]),
+    )
+    arms = {"whole method": {}, "random": {"distill.method": "random"}}
+    document = made({"whole method": (sets, ("a0", "a1")), "random": (sets, ("r0", "r1"))}, arms=arms)
+    _, arm, reference = document.rows
+    assert (arm.seeds, arm.n, arm.error_over, arm.top1_of_sets) == (2, 4, "distillations", (0.3, 0.5))
+    assert (reference.method, reference.seeds, reference.top1) == ("random", 0, pytest.approx(0.25))
+    assert table.to_markdown(document).count("| random real clips |") == 2
+
+
 def test_a_reference_is_named_alike_whether_or_not_the_first_arm_is_done() -> None:
     assert list(rows(made({"seen | whole": ALL["seen | whole"]}))) == ["seen | whole", "random (seen | whole)"]
 

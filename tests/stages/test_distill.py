@@ -324,6 +324,19 @@ def test_a_coreset_is_different_training_clips_of_each_class(prepared: Path, tmp
     assert two == [clip for first in (0, 5, 10) for clip in all_five[first : first + 2]]
 
 
+def test_random_clips_are_drawn_by_seed(prepared: Path, tmp_path: Path) -> None:
+    """And no network is trained to choose them."""
+    drawn = {
+        name: distil(prepared, tmp_path / name, recipe(distill__method="random", distill__ipc=3, distill__seed=seed))
+        for name, seed in (("one", 0), ("same", 0), ("other", 1))
+    }
+    assert contents(drawn["one"]) == contents(drawn["same"])
+    one, other = chosen(prepared, drawn["one"]), chosen(prepared, drawn["other"])
+    assert len(set(one)) == 9
+    assert one != other
+    assert not (drawn["one"] / "metrics.jsonl").exists()
+
+
 @coresets
 def test_the_seed_decides_every_byte_of_a_coreset(prepared: Path, tmp_path: Path, method: str) -> None:
     """Another seed is another network, which may choose the same clips."""

@@ -197,6 +197,14 @@ def test_several_sets(prepared: Path, exported: Path, tmp_path: Path) -> None:
     assert set(report.parents) == {"prepared", "evaluate", "set 1", "set 2"}
 
 
+def test_a_set_of_random_clips_stands_beside_those_of_each_student(prepared: Path, tmp_path: Path) -> None:
+    run = tiny.distil(prepared, tmp_path / "run", recipe(distill__method="random"))
+    found = read(tiny.evaluate([tiny.export(run, tmp_path / "drawn")], prepared, tmp_path / "report"))
+    assert [(result.method, result.set) for result in found.results] == [
+        ("random", "drawn"), ("random", None), ("full", None),
+    ]  # fmt: skip
+
+
 def test_one_set_at_a_time_is_in_memory(
     prepared: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

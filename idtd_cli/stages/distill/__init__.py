@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from idtd_cli import provenance, storage
-from idtd_cli.baselines.coreset import CHOICES
 from idtd_cli.errors import InputError
 from idtd_cli.experts_folder import ExpertsFolder
 from idtd_cli.method.matching import registry as matchings
@@ -24,7 +23,7 @@ from idtd_cli.run_folder import FollowedRun, RunDocument, RunFolder, differences
 from idtd_cli.runlog import Progress, need_tensorboard
 from idtd_cli.stages import clips
 from idtd_cli.stages.distill import validate
-from idtd_cli.stages.distill.choose import choose
+from idtd_cli.stages.distill.choose import CHOSEN, choose
 from idtd_cli.stages.distill.job import Job
 from idtd_cli.stages.distill.match import match
 from idtd_cli.stages.distill.validate import Validation
@@ -85,7 +84,7 @@ def run(
     if recipe.distill.precision != "float32":
         progress.note(f"Networks run in {recipe.distill.precision}; videos and losses stay in float32.")
     job = Job(recipe.distill, task, real, normalisation, device, trajectories, validation, board, ranks)
-    make = choose if recipe.distill.method in CHOICES else match
+    make = choose if recipe.distill.method in CHOSEN else match
     videos_NT3HW, stored = make(job, folder, progress)
     labels_N = torch.arange(real.classes).repeat_interleave(recipe.distill.videos_a_class)
     if not ranks.first or (soft := job.soft_labels(videos_NT3HW.to(device))) is None:
@@ -98,7 +97,7 @@ def _check_ranks(ranks: Ranks, config: DistillConfig, classes: int) -> None:
     """Several ranks share what is a sum over classes, but for a few numbers."""
     if ranks.of == 1:
         return
-    if config.method in CHOICES:
+    if config.method in CHOSEN:
         alone = f"The method {config.method} runs"
     elif config.matching not in matchings.SHARED:
         alone = f"Matching {config.matching} looks at all classes at once and runs"
@@ -114,12 +113,12 @@ def _check_ranks(ranks: Ranks, config: DistillConfig, classes: int) -> None:
 
 def validates(config: DistillConfig) -> bool:
     """True if a distillation scores videos on its way, so that the students of `evaluate` decide what comes out."""
-    return config.validate_every > 0 and config.method not in CHOICES
+    return config.validate_every > 0 and config.method not in CHOSEN
 
 
 def experts_for(config: DistillConfig) -> str | None:
     """What a distillation needs experts for, as the subject of a sentence; None if it needs none."""
-    matches = config.method not in CHOICES
+    matches = config.method not in CHOSEN
     if matches and config.matching == "mtt":
         return "Trajectory matching needs"
     if matches and config.network_snapshots:

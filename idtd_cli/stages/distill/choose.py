@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from idtd_cli.baselines.coreset import CHOICES, coreset, embeddings
+from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.errors import IdtdError
 from idtd_cli.method.parametrisation import Stored
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
@@ -17,14 +19,28 @@ from idtd_cli.students.training import LabelledVideos, fit
 _LOWER_FIT = "Lower distill.coreset.fit.step_size."
 
 
+#: The methods that make nothing, but choose.
+CHOSEN = frozenset({"random", *CHOICES})
+
+
 def choose(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stored]:
-    """Real clips (N, T, 3, H, W) uint8, chosen by what a network sees in them that is trained on all of them.
+    """Real clips (N, T, 3, H, W) uint8: random ones, or chosen by what a network sees that is trained on all of them.
 
     With them, what a set of them stores.
 
     Raises:
         IdtdError: a loss or the embeddings became non-finite.
     """
+    if job.config.method == "random":
+        generator = torch.Generator(job.device).manual_seed(job.config.seed)
+        clips_NT3HW = random_clips(job.real, job.config.ipc, job.task.frames, generator)
+    else:
+        clips_NT3HW = job.real.whole(_coreset(job, folder, progress), job.task.frames)
+    return clips_NT3HW, Stored(clips_NT3HW.numel())
+
+
+def _coreset(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
+    """The clips that stand for all, by their numbers."""
     config, real = job.config, job.real
     network = job.draw_network(config.seed)
     every = LabelledVideos(real.videos_NF3HW, real.labels_N)
@@ -54,6 +70,4 @@ def choose(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Sto
             raise IdtdError("The network became not finite in the last step of its training.", _LOWER_FIT)
         return x_ND
 
-    chosen_N = coreset(embeddings_of, real.count_C, config.ipc, CHOICES[config.method])
-    clips_NT3HW = real.whole(chosen_N, job.task.frames)
-    return clips_NT3HW, Stored(clips_NT3HW.numel())
+    return coreset(embeddings_of, real.count_C, config.ipc, CHOICES[config.method])
