@@ -129,7 +129,7 @@ def test_parts_that_do_not_fit_each_other(path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["-1", "0", "1.5", "x", "null", "[1]", "{}", ".nan", ".inf", "true and false"])
 def test_no_wrong_count_is_taken(path: Path, value: str) -> None:
-    assert "distill.steps: " in refused(path, f"distill.steps={value}")
+    assert "distill.ipc: " in refused(path, f"distill.ipc={value}")
 
 
 @pytest.mark.parametrize("value", [".nan", ".inf", "-1e-9", "fast"])

@@ -130,7 +130,8 @@ def _references(cells: Sequence[tuple[Cell, Scores | None]]) -> Iterator[Row]:
         for cell, scores in cells:
             recipe = cell.recipes[0]
             ipc = recipe.distill.ipc if method == "random" else None
-            shared = (method, ipc, recipe.prepare, recipe.evaluate)
+            # Real clips have no soft labels: whether students would learn from them is all the same.
+            shared = (method, ipc, recipe.prepare, recipe.evaluate.model_copy(update={"soft_labels": False}))
             arm = beside.setdefault(shared, cell.arm)
             found = (
                 [r for r in scores.report.results if (r.method, r.ipc, r.set) == (method, ipc, None)] if scores else []

@@ -127,6 +127,15 @@ def test_random_clips_that_were_distilled_are_an_arm_and_no_reference() -> None:
     assert table.to_markdown(document).count("| random real clips |") == 2
 
 
+def test_whether_soft_labels_are_learnt_makes_no_other_reference() -> None:
+    arms = {"whole method": {}, "classes alone": {"evaluate.soft_labels": False}}
+    classes = report(
+        result("idtd", 1, [0.1, 0.1], set="a0"), result("random", 1, [0.2, 0.3]), parents={"evaluate": "89ab"}
+    )
+    found = {"whole method": (PLAIN, ("a0", "a1")), "classes alone": (classes, ("a0",))}
+    assert list(rows(made(found, arms=arms))) == ["whole method", "classes alone", "random", "full"]
+
+
 def test_a_reference_is_named_alike_whether_or_not_the_first_arm_is_done() -> None:
     assert list(rows(made({"seen | whole": ALL["seen | whole"]}))) == ["seen | whole", "random (seen | whole)"]
 
