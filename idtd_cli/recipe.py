@@ -94,7 +94,11 @@ class PrepareConfig(Section):
 class StudentConfig(Section):
     """A network: the student of an evaluation, or the random networks of a matching loss."""
 
-    name: Literal["convnet3d"] = Field("convnet3d", description="key in the registry of students")
+    name: Literal["convnet3d", "cnn-gru", "cnn-lstm", "r3d-18", "r2plus1d-18", "transformer"] = Field(
+        "convnet3d",
+        description="which; widths, kernel, strides and norm are of convnet3d, cnn-gru and cnn-lstm, and the others "
+        "have a fixed form",
+    )
     widths: tuple[Whole, ...] = Field((64, 128, 128), min_length=1, description="channels of each block")
     kernel: tuple[Whole, Whole, Whole] = Field((3, 7, 7), description="time, height, width")
     strides: tuple[Whole, ...] = Field((2, 2, 2), description="spatial stride of each block's convolution")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import torch
+from torch import nn
 
 from idtd_cli.method.network import Network
 from idtd_cli.recipe import StudentConfig
 from idtd_cli.students.convnet3d import ConvNet3D
+from idtd_cli.students.recurrent import FrameRecurrent
+from idtd_cli.students.resnet3d import ResNet3D
+from idtd_cli.students.transformer import VideoTransformer
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,31 @@ def _convnet3d(config: StudentConfig, task: Task) -> Network:
     )
 
 
+def _frame_recurrent(cell: Literal["gru", "lstm"], config: StudentConfig, task: Task) -> Network:
+    return FrameRecurrent(
+        cell,
+        task.classes,
+        task.height,
+        task.width,
+        widths=config.widths,
+        kernel=config.kernel[1:],
+        strides=config.strides,
+        norm=config.norm,
+        dropout=config.dropout,
+    )
+
+
 #: A student joins by an entry here and its name in `recipe.StudentConfig`.
-STUDENTS: dict[str, Callable[[StudentConfig, Task], Network]] = {"convnet3d": _convnet3d}
+STUDENTS: dict[str, Callable[[StudentConfig, Task], Network]] = {
+    "convnet3d": _convnet3d,
+    "cnn-gru": partial(_frame_recurrent, "gru"),
+    "cnn-lstm": partial(_frame_recurrent, "lstm"),
+    "r3d-18": lambda config, task: ResNet3D("3d", task.classes, config.dropout),
+    "r2plus1d-18": lambda config, task: ResNet3D("2+1d", task.classes, config.dropout),
+    "transformer": lambda config, task: VideoTransformer(
+        task.classes, task.frames, task.height, task.width, config.dropout
+    ),
+}
 
 
 def build(config: StudentConfig, task: Task, seed: int, device: str) -> Network:
@@ -49,4 +78,7 @@ def build(config: StudentConfig, task: Task, seed: int, device: str) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = STUDENTS[config.name](config, task)
-    return network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):  # other layers have no such layout
+            module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network.to(device)
