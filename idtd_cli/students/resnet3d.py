@@ -1,7 +1,7 @@
 """R3D-18 and R(2+1)D-18.
 
-Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018. Weights are as many as those
-of the published networks; for so few clips they always start at random.
+Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018. Weights are as many as
+those of the published networks; for so few clips they always start at random.
 """
 
 from __future__ import annotations
