@@ -19,7 +19,8 @@ from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.students import registry
-from idtd_cli.students.training import LabelledVideos, fit, top1
+from idtd_cli.students.predictions import top1
+from idtd_cli.students.training import LabelledVideos, fit
 
 
 def main() -> None:

@@ -37,10 +37,35 @@ class Result(Section):
     segments: int = Field(description="K")
     soft_labels: bool = Field(False, description="whether students learned from soft labels of the set")
     top1: Spread = Field(description="share of scored videos whose class was found")
+    interval: tuple[float, float] = Field(
+        description="of top1: what holds 95 % of bootstrap draws of the students and of the videos"
+    )
+    top5: Spread | None = Field(
+        description="share of scored videos whose class was among the five best; null with no more classes than that"
+    )
+    confusion: tuple[tuple[int, ...], ...] = Field(
+        description="videos of all students: a row a true class, a column a class that was found"
+    )
     stored_bytes: int
     stored_frames: int
     stored_parameters: int
     seconds: float = Field(description="training and scoring all students")
+
+
+class Difference(Section):
+    """How far apart two results are, student by student with the same seed and video by video."""
+
+    one: str = Field(description="folder name of a set")
+    other: str = Field(description="folder name of another set, or random: real clips, as many")
+    ipc: int
+    students: int = Field(description="pairs of them")
+    top1: float = Field(description="of the first less that of the other, mean")
+    interval: tuple[float, float] = Field(description="95 %, as of a result")
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether there may be no difference at all."""
+        return self.interval[0] <= 0 <= self.interval[1]
 
 
 class ReportDocument(Document):
@@ -48,6 +73,7 @@ class ReportDocument(Document):
 
     KIND: ClassVar[str] = "report"
     FILE: ClassVar[str] = "report.json"
+    VERSION: ClassVar[int] = 2
     COMMAND: ClassVar[str] = "idtd evaluate SET... --on PREPARED --out OUT"
 
     source: str = Field(description="name of the data that the prepared set was made from")
@@ -57,5 +83,8 @@ class ReportDocument(Document):
     scored_videos: int
     protocol: EvaluateConfig
     results: tuple[Result, ...]
+    differences: tuple[Difference, ...] = Field(
+        description="of each set from random clips at its size, and from each other set of that size if these are few"
+    )
     hardware: str
     versions: dict[str, str]

@@ -13,6 +13,9 @@ from idtd_cli.recipe import flat
 from idtd_cli.report import chart, summary
 from idtd_cli.report.document import ReportDocument
 
+#: A confusion matrix of more classes is no picture any more.
+_MOST_CLASSES = 60
+
 
 def render(report: ReportDocument, sheet: Image.Image) -> str:
     """The page: summary, chart, table, contact sheet, protocol, provenance. All text from data is escaped."""
@@ -27,6 +30,13 @@ def render(report: ReportDocument, sheet: Image.Image) -> str:
         header=header,
         rows=rows,
         notes=summary.notes(report),
+        differences=summary.differences(report),
+        per_class=summary.per_class(report),
+        confusions=[
+            (summary.name(result), result.ipc, result.confusion)
+            for result in summary.ordered(report)
+            if result.set and len(report.classes) <= _MOST_CLASSES
+        ],
         # Drawn by us from numbers and our own titles: nothing in it to escape.
         chart=Markup(chart.accuracy_svg(report)),
         sheet=base64.b64encode(png.getvalue()).decode(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from idtd_cli.report.document import ReportDocument, Result
+from idtd_cli.report.document import ReportDocument, Result, Spread
 
 #: What each method is called for people, in the order in which they are shown.
 TITLES = {
@@ -42,9 +42,14 @@ def title(result: Result) -> str:
     return TITLES[result.method] + (", soft labels" if result.soft_labels else "")
 
 
-def percent(result: Result) -> str:
+def percent(spread: Spread) -> str:
     """`45.3 ± 2.1`: mean and standard deviation in per cent."""
-    return f"{100 * result.top1.mean:.1f} ± {100 * result.top1.std:.1f}"
+    return f"{100 * spread.mean:.1f} ± {100 * spread.std:.1f}"
+
+
+def between(interval: tuple[float, float], sign: str = "") -> str:
+    """`40.1 to 50.2`, in per cent; with the sign `+` both ends have one."""
+    return " to ".join(f"{100 * end:{sign}.1f}" for end in interval)
 
 
 def size(count: int) -> str:
@@ -58,20 +63,52 @@ def size(count: int) -> str:
 
 
 def table(report: ReportDocument) -> list[tuple[str, ...]]:
-    """Header and rows: what was trained on, videos a class, stored bytes and frames, top-1, students."""
-    rows: list[tuple[str, ...]] = [("trained on", "videos/class", "stored", "frames", "top-1 %", "students")]
+    """Header and rows: what was trained on, videos a class, stored bytes and frames, top-1, top-5, students."""
+    has_top5 = any(result.top5 for result in report.results)
+    top5 = ("top-5 %",) if has_top5 else ()
+    rows: list[tuple[str, ...]] = [
+        ("trained on", "videos/class", "stored", "frames", "top-1 %", "95 % interval", *top5, "students")
+    ]
     for result in ordered(report):
-        name = title(result) + (f" ({result.set})" if result.set and result.set != result.method else "")
         rows.append(
             (
-                name,
+                name(result),
                 str(result.ipc) if result.ipc else "all",
                 size(result.stored_bytes),
                 str(result.stored_frames),
-                percent(result),
+                percent(result.top1),
+                between(result.interval),
+                *([percent(result.top5) if result.top5 else ""] if has_top5 else []),
                 str(result.top1.n),
             )
         )
+    return rows
+
+
+def name(result: Result) -> str:
+    """What students trained on, and the set's folder where that says more."""
+    return title(result) + (f" ({result.set})" if result.set and result.set != result.method else "")
+
+
+def differences(report: ReportDocument) -> list[str]:
+    """A sentence for each pair of results; one inside the noise is called that."""
+    names = {(result.set or result.method, result.ipc): name(result) for result in report.results}
+    lines = []
+    for pair in report.differences:
+        one, other = names[pair.one, pair.ipc], names[pair.other, pair.ipc]
+        points = f"{100 * pair.top1:+.1f} points, {between(pair.interval, '+')}"
+        verdict = "within the noise" if pair.is_noise else ("better" if pair.top1 > 0 else "worse")
+        lines.append(f"{one} against {other}, {pair.ipc} a class: {points}: {verdict}")
+    return lines
+
+
+def per_class(report: ReportDocument) -> list[tuple[str, ...]]:
+    """Header and rows: a class, and the share of its videos that students of each result found, in per cent."""
+    results = ordered(report)
+    rows: list[tuple[str, ...]] = [("class", *(f"{name(r)}, {r.ipc or 'all'}" for r in results))]
+    for number, label in enumerate(report.classes):
+        shares = [(result.confusion[number][number], sum(result.confusion[number])) for result in results]
+        rows.append((label, *(f"{100 * right / every:.0f}" if every else "–" for right, every in shares)))
     return rows
 
 
@@ -79,9 +116,9 @@ def render(report: ReportDocument) -> str:
     """The summary: what was scored, the table, aligned, and notes on it."""
     head = (
         f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} "
-        f"classes (chance {100 * report.chance:.1f} %), mean ± std over students"
+        f"classes (chance {100 * report.chance:.1f} %), mean ± std over students; intervals are of students and videos"
     )
-    return "\n\n".join([head, aligned(table(report)), *notes(report)])
+    return "\n\n".join([head, aligned(table(report)), "\n".join(differences(report)), *notes(report)])
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +22,21 @@ from idtd_cli.method.real_clips import RealClips
 from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
-from idtd_cli.report import html, summary
+from idtd_cli.report import html, statistics, summary
 from idtd_cli.report.contact_sheet import contact_sheet
-from idtd_cli.report.document import ReportDocument, Result, Spread
+from idtd_cli.report.document import Difference, ReportDocument, Result, Spread
 from idtd_cli.runlog import Progress, read_lines
 from idtd_cli.stages import clips
 from idtd_cli.students import registry, scoring
+from idtd_cli.students.predictions import Predictions
 from idtd_cli.students.training import LabelledVideos
 
 #: Scores of students already trained, one line each: an evaluation that was stopped goes on from here.
 SCORES = "scores.jsonl"
 PAGE = "report.html"
 SHEET = "clips.png"
+#: Sets of a size that are compared with each other, and not with random clips alone: more pairs nobody reads.
+_COMPARED = 8
 
 
 @dataclass(frozen=True)
@@ -100,21 +104,21 @@ def run(
             f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
         )
 
-    def score(entry: _Entry, number: int) -> float:
+    def predict(entry: _Entry, number: int) -> Predictions:
         return scoring.score(config, number, task, normalisation, entry.videos(number), entry.segments, held)
 
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     scores = _Scores(out / SCORES, parents["prepared"] + parents["evaluate"])
-    results = []
+    judged = []
     with progress.stage("evaluate", sum(entry.students for entry in entries)) as bar:
         for entry in entries:
-            values, seconds = [], 0.0
+            students, seconds = [], 0.0
             for number in range(entry.students):
-                value, took = scores.get_or_compute(entry.digest, number, lambda e=entry, n=number: score(e, n))  # type: ignore[misc]
-                values.append(value)
+                found, took = scores.get_or_compute(entry.digest, number, lambda e=entry, n=number: predict(e, n))  # type: ignore[misc]
+                students.append(found)
                 seconds += took
-                bar.advance(trained_on=entry.method, top1=value)
-            results.append(_result(entry, config, values, seconds))
+                bar.advance(trained_on=entry.method, top1=found.top(1))
+            judged.append(_Judged(entry, students, seconds))
 
     report = ReportDocument(
         parents=parents,
@@ -124,7 +128,8 @@ def run(
         scored_split=config.split,
         scored_videos=len(held.labels_N),
         protocol=config,
-        results=tuple(results),
+        results=tuple(one.result(config, held.labels_N.cpu(), classes) for one in judged),
+        differences=tuple(_differences(judged)),
         hardware=provenance.hardware(device),
         versions=provenance.versions(),
     )
@@ -210,22 +215,61 @@ def _entries(
     return entries
 
 
-def _result(entry: _Entry, config: EvaluateConfig, values: list[float], seconds: float) -> Result:
-    return Result(
-        method=entry.method,
-        set=entry.set,
-        seed=entry.seed,
-        student=config.student.name,
-        ipc=entry.ipc,
-        frames=entry.frames,
-        segments=entry.segments,
-        soft_labels=entry.soft_labels,
-        top1=Spread.of(values),
-        stored_bytes=entry.stored_bytes,
-        stored_frames=entry.stored_frames,
-        stored_parameters=entry.stored_parameters,
-        seconds=round(seconds, 2),
-    )
+@dataclass(frozen=True)
+class _Judged:
+    """What the students of an entry said of the held-out videos."""
+
+    entry: _Entry
+    students: list[Predictions]
+    seconds: float
+
+    @property
+    def right_SN(self) -> NDArray[np.bool_]:
+        return torch.stack([student.place_N == 0 for student in self.students]).numpy()
+
+    def result(self, config: EvaluateConfig, labels_N: torch.Tensor, classes: int) -> Result:
+        entry = self.entry
+        confusion_CC = torch.zeros(classes, classes, dtype=torch.long)
+        for student in self.students:
+            confusion_CC.index_put_((labels_N, student.found_N), torch.ones_like(labels_N), accumulate=True)
+        return Result(
+            method=entry.method,
+            set=entry.set,
+            seed=entry.seed,
+            student=config.student.name,
+            ipc=entry.ipc,
+            frames=entry.frames,
+            segments=entry.segments,
+            soft_labels=entry.soft_labels,
+            top1=Spread.of([student.top(1) for student in self.students]),
+            interval=statistics.interval(self.right_SN),
+            top5=Spread.of([student.top(5) for student in self.students]) if classes > 5 else None,
+            confusion=tuple(map(tuple, confusion_CC.tolist())),
+            stored_bytes=entry.stored_bytes,
+            stored_frames=entry.stored_frames,
+            stored_parameters=entry.stored_parameters,
+            seconds=round(self.seconds, 2),
+        )
+
+
+def _differences(judged: Sequence[_Judged]) -> Iterator[Difference]:
+    """Of each set from random clips, and from the other sets of its size where no more than these can be read."""
+    for ipc in dict.fromkeys(one.entry.ipc for one in judged if one.entry.set):
+        sets = [one for one in judged if one.entry.ipc == ipc and one.entry.set]
+        random = next(one for one in judged if one.entry.ipc == ipc and not one.entry.set)
+        pairs = [(one, random) for one in sets]
+        if len(sets) <= _COMPARED:
+            pairs += combinations(sets, 2)
+        for one, other in pairs:
+            apart, low, high = statistics.difference(one.right_SN, other.right_SN)
+            yield Difference(
+                one=str(one.entry.set),
+                other=other.entry.set or other.entry.method,
+                ipc=int(ipc or 0),
+                students=min(len(one.students), len(other.students)),
+                top1=apart,
+                interval=(low, high),
+            )
 
 
 def _sheet_columns(
@@ -251,16 +295,18 @@ class _Scores:
         self._path = path
         self._protocol = protocol
         self._lines = list(read_lines(path))
-        self._known = {line["key"]: (line["top1"], line["seconds"]) for line in self._lines}
+        self._known = {line["key"]: line for line in self._lines if "place" in line}
 
-    def get_or_compute(self, entry: str, number: int, compute: Callable[[], float]) -> tuple[float, float]:
-        """Score and seconds of a student, computed and written down unless they are known."""
+    def get_or_compute(self, entry: str, number: int, compute: Callable[[], Predictions]) -> tuple[Predictions, float]:
+        """What a student says, and its seconds, computed and written down unless they are known."""
         key = storage.sha256_bytes(f"{self._protocol} {entry} {number}".encode())
         if key not in self._known:
             began = time.perf_counter()
-            value = compute()
-            self._known[key] = value, time.perf_counter() - began
-            self._lines.append({"key": key, "top1": value, "seconds": self._known[key][1]})
+            said = compute()
+            line = {"key": key, "top1": said.top(1), "seconds": time.perf_counter() - began}
+            self._known[key] = line | {"found": said.found_N.tolist(), "place": said.place_N.tolist()}
+            self._lines.append(self._known[key])
             # All lines anew: they are few, and none is ever cut off.
             storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
-        return self._known[key]
+        known = self._known[key]
+        return Predictions(torch.tensor(known["found"]), torch.tensor(known["place"])), known["seconds"]

@@ -21,7 +21,8 @@ from idtd_cli.recipe import AugmentationConfig, FitConfig, Recipe, section_diges
 from idtd_cli.runlog import Progress, Task
 from idtd_cli.stages import clips
 from idtd_cli.students import registry
-from idtd_cli.students.training import LabelledVideos, fit, top1
+from idtd_cli.students.predictions import top1
+from idtd_cli.students.training import LabelledVideos, fit
 
 #: Experts this much worse than a student on all clips (top-1, a share) are said to be undertrained.
 _MARGIN = 0.03

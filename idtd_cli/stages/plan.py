@@ -29,7 +29,8 @@ from idtd_cli.stages import clips, distill
 from idtd_cli.stages.distill.choose import CHOSEN
 from idtd_cli.stages.distill.losses import LOOK_EVERY
 from idtd_cli.students import registry
-from idtd_cli.students.training import LabelledVideos, fit, top1
+from idtd_cli.students.predictions import top1
+from idtd_cli.students.training import LabelledVideos, fit
 
 #: Steps of the probe: those before the first look warm the device up, those before the second are measured.
 _STEPS = 2 * LOOK_EVERY

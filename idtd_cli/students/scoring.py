@@ -1,4 +1,4 @@
-"""A student from its seed to its score."""
+"""A student from its seed to what it says of held-out videos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.recipe import EvaluateConfig
 from idtd_cli.students import registry
-from idtd_cli.students.training import LabelledVideos, fit, top1
+from idtd_cli.students.predictions import Predictions, predict
+from idtd_cli.students.training import LabelledVideos, fit
 
 
 def score(
@@ -22,8 +23,8 @@ def score(
     segments: int,
     held: LabelledVideos,
     watch: Callable[[int, Tensor], None] | None = None,
-) -> float:
-    """Train a fresh student as the protocol says; its top-1 on videos that it never saw.
+) -> Predictions:
+    """Train a fresh student as the protocol says; what it says of videos that it never saw.
 
     Args:
         protocol: the student, how it is trained, and on which views.
@@ -38,4 +39,4 @@ def score(
     student = registry.build(protocol.student, task, seed, str(train.labels_N.device))
     augmentation = TemporalAugmentation.of(protocol.augmentation, segments)
     fit(student, train, normalisation, protocol.fit, augmentation, task.frames, seed, watch)
-    return top1(student, held, normalisation, task.frames)
+    return predict(student, held, normalisation, task.frames)

@@ -1,4 +1,4 @@
-"""How a student is trained from scratch and scored: the same for every set that is compared."""
+"""How a student is trained from scratch: the same for every set that is compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation, for_network
 from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.method.streamed_clips import Clips, StreamedClips
-from idtd_cli.method.temporal_augmentation import TemporalAugmentation, read, whole
+from idtd_cli.method.temporal_augmentation import TemporalAugmentation, read
 from idtd_cli.recipe import FitConfig
 
 
@@ -83,15 +83,3 @@ def fit(
             schedule.step()
             if watch:
                 watch(step, loss.detach())
-
-
-@torch.no_grad()
-def top1(student: Network, videos: LabelledVideos, normalisation: Normalisation, frames: int, batch: int = 64) -> float:
-    """Share of videos, each seen whole in T = `frames` frames, whose highest score is that of their class."""
-    student.eval()
-    right = torch.zeros((), dtype=torch.long, device=videos.labels_N.device)
-    for index_B in torch.arange(len(videos.labels_N), device=videos.labels_N.device).split(batch):
-        clips = read(videos.videos_NF3HW, whole(index_B), frames)
-        scores_BC = student(for_network(normalisation.normalise(clips)))
-        right += (scores_BC.argmax(1) == videos.labels_N[index_B]).sum()
-    return right.item() / len(videos.labels_N)

@@ -14,6 +14,9 @@ def result(method: str, ipc: int | None, values: list[float], **changes: Any) ->
         "student": "convnet3d",
         "frames": 16,
         "segments": 4,
+        "interval": (min(values) - 0.05, max(values) + 0.05),
+        "top5": None,
+        "confusion": ((30, 10), (20, 20)),
         "stored_bytes": 1500,
         "stored_frames": 16 * (ipc or 100),
         "stored_parameters": 0,
@@ -33,6 +36,7 @@ def report(*results: Result, **changes: Any) -> ReportDocument:
         "protocol": EvaluateConfig(),
         "results": results
         or (result("full", None, [0.9]), result("idtd", 1, [0.5, 0.7]), result("random", 1, [0.3, 0.3])),
+        "differences": (),
         "hardware": "a machine",
         "versions": {"python": "3", "torch": "2"},
     }

@@ -8,7 +8,7 @@ from PIL import Image
 
 from idtd_cli.report import html
 from idtd_cli.report.contact_sheet import contact_sheet
-from idtd_cli.report.document import ReportDocument
+from idtd_cli.report.document import Difference, ReportDocument
 from tests.report.making import report, result
 
 EVIL = '<script>alert("1")</script>'
@@ -83,3 +83,21 @@ def test_scores_for_tuning_are_marked() -> None:
     mark = "for tuning, not for publication"
     assert mark in Page(report(scored_split="validation")).text
     assert mark not in Page(report()).text
+
+
+def test_differences_classes_and_confusions_are_in_the_page() -> None:
+    pair = Difference(one="idtd", other="random", ipc=1, students=1, top1=0.3, interval=(0.2, 0.4))
+    page = Page(report(differences=(pair,)))
+    assert not page.open
+    for text in ("IDTD against random real clips, 1 a class: +30.0 points", "Class by class", "taken for what: IDTD"):
+        assert text in page.text
+    assert page.tags.count("details") == 1  # of the set; random clips and the full data are references
+    assert "Differences" not in Page(report()).text
+
+
+def test_a_confusion_matrix_of_many_classes_is_left_out() -> None:
+    names = tuple(f"class {number}" for number in range(61))
+    matrix = tuple(tuple(2 * (row == column) for column in names) for row in names)
+    many = report(result("idtd", 1, [1.0], confusion=matrix), classes=names)
+    assert "details" not in Page(many).tags
+    assert "class 60" in Page(many).text

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from idtd_cli import recipe
 from idtd_cli.report import chart, summary
+from idtd_cli.report.document import Difference, Spread
 from tests.report.making import report, result
 
 MIXED = report(
@@ -42,8 +43,8 @@ def test_every_method_has_a_title_and_a_colour() -> None:
 
 
 def test_mean_and_standard_deviation_in_per_cent() -> None:
-    assert summary.percent(result("idtd", 1, [0.5, 0.7])) == "60.0 ± 14.1"
-    assert summary.percent(result("idtd", 1, [1.0])) == "100.0 ± 0.0"
+    assert summary.percent(Spread.of([0.5, 0.7])) == "60.0 ± 14.1"
+    assert summary.percent(Spread.of([1.0])) == "100.0 ± 0.0"
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,8 @@ def test_a_size_is_right_within_its_digits(count: int) -> None:
 
 def test_a_row_a_result() -> None:
     header, *rows = summary.table(MIXED)
-    assert header == ("trained on", "videos/class", "stored", "frames", "top-1 %", "students")
-    assert rows[0] == ("random real clips", "1", "1.5 KB", "16", "30.0 ± 0.0", "1")
+    assert header == ("trained on", "videos/class", "stored", "frames", "top-1 %", "95 % interval", "students")
+    assert rows[0] == ("random real clips", "1", "1.5 KB", "16", "30.0 ± 0.0", "25.0 to 35.0", "1")
     assert [row[0] for row in rows] == [
         "random real clips", "pixel matching", "IDTD (a)", "IDTD (b)", "random real clips", "IDTD", "full data",
     ]  # fmt: skip
@@ -93,9 +94,45 @@ def test_a_method_that_needs_a_note_has_one() -> None:
 
 def test_the_screen_says_what_was_scored_and_is_aligned() -> None:
     head, blank, *lines = summary.render(report()).splitlines()
-    assert head == "bars: top-1 on 40 test videos of 2 classes (chance 50.0 %), mean ± std over students"
+    assert head == (
+        "bars: top-1 on 40 test videos of 2 classes (chance 50.0 %), mean ± std over students; intervals are of "
+        "students and videos"
+    )
     assert blank == ""
-    assert len(lines) == 2 + 3
+    assert lines[2 + 3 :] == [""]
+    lines = lines[: 2 + 3]
     assert len({len(line) for line in lines}) == 1
     assert set(lines[1]) == {"-"}
     assert "60.0 ± 14.1" in lines[3]
+
+
+def test_top5_has_a_column_where_there_is_one() -> None:
+    some = report(result("full", None, [0.5], top5=Spread.of([0.8, 0.9])), result("idtd", 1, [0.5]))
+    header, idtd, full = summary.table(some)
+    assert header[6] == "top-5 %"
+    assert (idtd[6], full[6]) == ("", "85.0 ± 7.1")
+
+
+def test_a_difference_inside_the_noise_is_called_that() -> None:
+    def apart(one: str, other: str, top1: float, *interval: float) -> Difference:
+        return Difference(one=one, other=other, ipc=1, students=2, top1=top1, interval=interval)  # type: ignore[arg-type]
+
+    pairs = (
+        apart("a", "random", 0.3, 0.2, 0.4), apart("b", "random", 0.05, -0.01, 0.1), apart("b", "a", -0.25, -0.3, -0.2),
+    )  # fmt: skip
+    results = [result("idtd", 1, [0.6], set="a"), result("pixel", 1, [0.35], set="b"), result("random", 1, [0.3])]
+    found = report(*results, differences=pairs)
+    lines = [
+        "IDTD (a) against random real clips, 1 a class: +30.0 points, +20.0 to +40.0: better",
+        "pixel matching (b) against random real clips, 1 a class: +5.0 points, -1.0 to +10.0: within the noise",
+        "pixel matching (b) against IDTD (a), 1 a class: -25.0 points, -30.0 to -20.0: worse",
+    ]
+    assert summary.differences(found) == lines
+    assert "\n".join(lines) in summary.render(found)
+
+
+def test_class_by_class() -> None:
+    found = report(result("idtd", 1, [0.6], confusion=((9, 1), (0, 0))), result("random", 1, [0.3]))
+    assert summary.per_class(found) == [
+        ("class", "random real clips, 1", "IDTD, 1"), ("left", "75", "90"), ("right", "50", "–"),
+    ]  # fmt: skip

@@ -71,6 +71,32 @@ def test_a_report_compares_the_set_with_random_clips_and_the_full_data(
     assert {path.name for path in reported.iterdir()} == {"report.json", "report.html", "clips.png", "scores.jsonl"}
 
 
+def test_a_report_holds_more_than_a_mean(reported: Path) -> None:
+    report = read(reported)
+    per_class = report.scored_videos // 3
+    for result in report.results:
+        assert result.top5 is None  # of three classes
+        assert [sum(row) for row in result.confusion] == [result.top1.n * per_class] * 3
+        right = sum(result.confusion[number][number] for number in range(3))
+        assert right / (result.top1.n * report.scored_videos) == pytest.approx(result.top1.mean)
+        assert result.interval[0] - 1e-9 <= result.top1.mean <= result.interval[1] + 1e-9
+    idtd, random, _ = report.results
+    (pair,) = report.differences
+    assert (pair.one, pair.other, pair.ipc, pair.students) == ("idtd", "random", 1, 2)
+    assert pair.top1 == pytest.approx(idtd.top1.mean - random.top1.mean)
+
+
+def test_sets_of_a_size_are_compared_with_each_other(
+    prepared: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tiny.export(tiny.distil(prepared, tmp_path / "run", recipe(distill__seed=1)), tmp_path / "other")
+    larger = tiny.export(tiny.distil(prepared, tmp_path / "run2", recipe(distill__ipc=2)), tmp_path / "larger")
+    out = tiny.evaluate([exported, other, larger], prepared, tmp_path / "report")
+    assert [(pair.one, pair.other, pair.ipc) for pair in read(out).differences] == [
+        ("idtd", "random", 1), ("other", "random", 1), ("idtd", "other", 1), ("larger", "random", 2),
+    ]  # fmt: skip
+
+
 def test_what_each_student_is_given(
     prepared: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.recipe import FitConfig
 from idtd_cli.students import registry
-from idtd_cli.students.training import LabelledVideos, fit, top1
+from idtd_cli.students.predictions import top1
+from idtd_cli.students.training import LabelledVideos, fit
 from tests import tiny
 
 NORMALISATION = Normalisation((0.2, 0.2, 0.2), (0.3, 0.3, 0.3), "cpu")

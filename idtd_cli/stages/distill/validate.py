@@ -55,6 +55,7 @@ class Validation:
 
         def of_student(number: int) -> float:
             seed = seeds.of_validation(config.seed, number)
-            return score(self.recipe.evaluate, seed, self.task, self.normalisation, train, segments, self.held, watch)
+            protocol, task, normalisation = self.recipe.evaluate, self.task, self.normalisation
+            return score(protocol, seed, task, normalisation, train, segments, self.held, watch).top(1)
 
         return fmean(of_student(number) for number in range(config.validate_students))
