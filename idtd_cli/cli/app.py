@@ -15,6 +15,7 @@ import typer
 
 from idtd_cli import host_memory
 from idtd_cli.cli import output
+from idtd_cli.cli.commands.compare import compare
 from idtd_cli.cli.commands.demo_data import demo_data
 from idtd_cli.cli.commands.distill import distill
 from idtd_cli.cli.commands.evaluate import evaluate
@@ -39,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo_data, sources, prepare, plan, experts, distill, export, evaluate, reproduce, show):
+for command in (demo_data, sources, prepare, plan, experts, distill, export, evaluate, compare, reproduce, show):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

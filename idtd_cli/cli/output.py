@@ -16,6 +16,7 @@ import typer
 from idtd_cli.runlog import duration
 
 if TYPE_CHECKING:
+    from idtd_cli.report.comparison import Comparison
     from idtd_cli.report.document import ReportDocument
     from idtd_cli.report.plan import Plan
     from idtd_cli.report.table import TableDocument
@@ -107,6 +108,13 @@ def show_report(report: ReportDocument, folder: Path, as_json: bool) -> None:
         return
     say(summary.render(report))
     say(f"\nOpen {folder / 'report.html'} in a browser; all figures are in {folder / report.FILE}.")
+
+
+def show_comparison(found: Comparison, as_json: bool) -> None:
+    """A comparison on stdout: as JSON, or as a table."""
+    from idtd_cli.report.comparison import render
+
+    say(json.dumps(found.as_json()) if as_json else render(found))
 
 
 def show_plan(plan: Plan, as_json: bool) -> None:

@@ -17,7 +17,19 @@ from idtd_cli.stages import show
 from tests.cli.running import Done
 
 Idtd = Callable[..., Done]
-COMMANDS = ("demo-data", "sources", "prepare", "plan", "experts", "distill", "export", "evaluate", "reproduce", "show")
+COMMANDS = (
+    "demo-data",
+    "sources",
+    "prepare",
+    "plan",
+    "experts",
+    "distill",
+    "export",
+    "evaluate",
+    "compare",
+    "reproduce",
+    "show",
+)
 ROOT = Path(__file__).parents[2]
 
 

@@ -32,6 +32,7 @@ SURFACE = {
         "--download",
         "--accept-licence",
     ),
+    "compare": ("REPORT...", "--json"),
     "plan": ("RECIPE", "PREPARED", "--set", "--device", "--experts", "--json"),
     "experts": ("PREPARED", "OUT", "--recipe", "--set", "--device"),
     "distill": (
