@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from idtd_cli import provenance, recipe, storage
+from idtd_cli import host_memory, provenance, recipe, storage
 from idtd_cli.prepared import Writer
 from idtd_cli.recipe import ClipConfig, Recipe, SplitConfig
 from idtd_cli.runlog import Quiet
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)  # a process that is measured: RECIPE, one of SHARES
     asked = parser.parse_args()
     if asked.run:
+        host_memory.keep()  # as the command does
         run(asked.dir, *asked.run)
         return
 
