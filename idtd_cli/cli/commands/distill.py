@@ -17,7 +17,9 @@ def distill(
     device: options.DeviceOption = options.Device.auto,
     experts: Annotated[
         Path | None,
-        typer.Option(metavar="EXPERTS", help="Look through networks made by `idtd experts`; matching mtt needs them."),
+        typer.Option(
+            metavar="EXPERTS", help="Folder made by `idtd experts`, for matching mtt, network_snapshots or soft_labels."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     tensorboard: Annotated[

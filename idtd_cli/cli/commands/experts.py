@@ -27,5 +27,5 @@ def experts(
     scored = f"; top-1 on validation {check.experts:.1%}, a student's {check.student:.1%}" if check else ""
     output.say(
         f"{out}: {document.config.count} experts, {document.config.snapshots} snapshots each{scored}. "
-        f"Next: idtd distill {prepared} RUN --set distill.matching=mtt --experts {out}"
+        f"Next: idtd distill {prepared} RUN --set distill.soft_labels.teachers={document.config.count} --experts {out}"
     )

@@ -14,7 +14,7 @@ def plan(
     set_: options.SetOption = None,
     device: options.DeviceOption = options.Device.auto,
     experts: Annotated[
-        Path | None, typer.Option(metavar="EXPERTS", help="As `idtd distill` takes them; matching mtt needs them.")
+        Path | None, typer.Option(metavar="EXPERTS", help="As `idtd distill` takes them, where the recipe needs them.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
