@@ -8,7 +8,7 @@ from typing import Any
 
 from idtd_cli.recipe import flat
 from idtd_cli.report.document import ReportDocument, Result
-from idtd_cli.report.summary import aligned, between, name, percent, size
+from idtd_cli.report.summary import aligned, between, heading, name, percent, size
 
 #: How many students there are, and whether they learn from soft labels, is told with each result.
 _TOLD = frozenset({"students", "full_students", "soft_labels"})
@@ -40,7 +40,6 @@ def differing(one: ReportDocument, other: ReportDocument) -> list[str]:
 
 def comparison(reports: Mapping[str, ReportDocument]) -> Comparison:
     """One table of reports, by name, that do not differ. Random clips and full data that are the same stand once."""
-    first = next(iter(reports.values()))
     seen: set[tuple[object, ...]] = set()
     rows = []
     for path, report in reports.items():
@@ -50,11 +49,7 @@ def comparison(reports: Mapping[str, ReportDocument]) -> Comparison:
                 seen.add(known)
                 rows.append((path, result))
     rows.sort(key=lambda row: (row[1].ipc or 1 << 30, -row[1].top1.mean))
-    head = (
-        f"{first.source}: top-1 on {first.scored_videos} {first.scored_split} videos of {len(first.classes)} classes "
-        f"(chance {100 * first.chance:.1f} %), mean ± std over students"
-    )
-    return Comparison(head, tuple(rows))
+    return Comparison(heading(next(iter(reports.values()))), tuple(rows))
 
 
 def render(found: Comparison) -> str:

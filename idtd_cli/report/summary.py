@@ -112,12 +112,17 @@ def per_class(report: ReportDocument) -> list[tuple[str, ...]]:
     return rows
 
 
+def heading(report: ReportDocument) -> str:
+    """What was scored, and what a figure is."""
+    return (
+        f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} "
+        f"classes (chance {100 * report.chance:.1f} %), mean ± std over students"
+    )
+
+
 def render(report: ReportDocument) -> str:
     """The summary: what was scored, the table, aligned, and notes on it."""
-    head = (
-        f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} "
-        f"classes (chance {100 * report.chance:.1f} %), mean ± std over students; intervals are of students and videos"
-    )
+    head = f"{heading(report)}; intervals are of students and videos"
     return "\n\n".join([head, aligned(table(report)), "\n".join(differences(report)), *notes(report)])
 
 
