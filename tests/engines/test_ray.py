@@ -44,13 +44,14 @@ def cluster() -> Iterator[str]:
                 env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
                 start_new_session=True,
             )
+        address = Path(folder) / "ray_current_cluster"  # Ray writes it last, after it has said that it runs
         try:
             until = time.monotonic() + 60
-            while "Ray runtime started" not in log.read_text():
+            while not address.exists() or not address.read_text():
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < until, log.read_text()
                 time.sleep(0.1)
-            yield (Path(folder) / "ray_current_cluster").read_text()
+            yield address.read_text()
         finally:
             process.terminate()
             try:
