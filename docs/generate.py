@@ -227,6 +227,8 @@ def _annotated(annotation: Any) -> str:
         return _either(inner)
     if get_origin(annotation) is dict:
         return "mapping"
+    if inner and inner[-1] is type(None):
+        return f"{_annotated(inner[0])} or null"
     if get_origin(annotation) is tuple:
         count = "" if inner[-1] is Ellipsis else f" of {len(inner)}"
         return f"list{count}: {_annotated(inner[0])}"

@@ -17,7 +17,7 @@ from torch import Tensor
 from idtd_cli import documents, storage
 from idtd_cli.documents import Document
 from idtd_cli.errors import IdtdError, InputError
-from idtd_cli.recipe import ClipConfig, EvaluateConfig
+from idtd_cli.recipe import ClipConfig, EvaluateConfig, Selection
 from idtd_cli.video import decode, encode
 
 CLIPS = "clips.safetensors"
@@ -33,6 +33,7 @@ class SetDocument(Document):
 
     method: str
     seed: int = Field(description="of the distillation")
+    selection: Selection = Field("last", description="how the videos were chosen among those of all steps")
     classes: tuple[str, ...]
     ipc: int = Field(
         ge=1, description="I: videos a class that the set stores, or that what it stores takes the place of"

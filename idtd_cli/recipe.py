@@ -28,6 +28,8 @@ Whole = Annotated[int, Field(ge=1)]
 _MOST_CELLS, _MOST_DISTILLATIONS = 1000, 10_000
 _SUFFIXES = (".yaml", ".yml")
 Method = Literal["idtd", "pixel", "static-dynamic", "random", "herding", "k-center"]
+Selection = Literal["last", "best-on-validation", "peer-best-of-test"]
+StudentName = Literal["convnet3d", "cnn-gru", "cnn-lstm", "r3d-18", "r2plus1d-18", "transformer"]
 
 
 class Section(BaseModel):
@@ -49,6 +51,12 @@ class ClipConfig(Section):
         "is drawn once (a short video lowers the stride)",
     )
     stride: int = Field(4, ge=1, description="frames between two stored frames, with `sampling: strided`")
+    draws: int = Field(
+        1,
+        ge=1,
+        description="clips that are stored of each video, one after another and each from a start of its own, with "
+        "`sampling: strided`; networks train on the first, and `evaluate.scoring` may look at all",
+    )
     resize: Literal["crop", "stretch"] = Field(
         "crop", description="crop: short side to size, then the centre; stretch: the whole frame, ratio not kept"
     )
@@ -58,7 +66,16 @@ class ClipConfig(Section):
     def _dense(self) -> ClipConfig:
         if self.stored_frames < self.frames:
             raise ValueError(f"stored_frames ({self.stored_frames}) is below frames ({self.frames})")
+        if self.draws > 1 and self.sampling != "strided":
+            raise ValueError(f"draws ({self.draws}) above 1 needs sampling strided")
+        if self.draws > 1 and self.stored_frames != self.draws * self.frames:
+            raise ValueError(f"stored_frames ({self.stored_frames}) is not draws ({self.draws}) x frames")
         return self
+
+    @property
+    def drawn_frames(self) -> int:
+        """F of one draw: what is stored of a training clip, as everything but the scoring sees it."""
+        return self.stored_frames // self.draws
 
 
 class SplitConfig(Section):
@@ -94,7 +111,7 @@ class PrepareConfig(Section):
 class StudentConfig(Section):
     """A network: the student of an evaluation, or the random networks of a matching loss."""
 
-    name: Literal["convnet3d", "cnn-gru", "cnn-lstm", "r3d-18", "r2plus1d-18", "transformer"] = Field(
+    name: StudentName = Field(
         "convnet3d",
         description="which; widths, kernel, strides and norm are of convnet3d, cnn-gru and cnn-lstm, and the others "
         "have a fixed form",
@@ -135,6 +152,33 @@ class FitConfig(Section):
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(5e-4, ge=0, description="of SGD")
     flip: bool = Field(False, description="random horizontal flips in training; off where direction is the label")
+
+    def updates(self, pieces: int) -> int:
+        """So many, of a set of so many pieces."""
+        return self.steps
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether a pass over a set ends with what is left, though that is no full batch."""
+        return False
+
+
+class StudentFitConfig(FitConfig):
+    """How a student is trained: as any network, or for a number of passes, as the peers do."""
+
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="passes over all of a set, in place of `steps`: a larger set gets more updates then, and the full "
+        "data by far the most",
+    )
+
+    def updates(self, pieces: int) -> int:
+        return self.steps if self.epochs is None else self.epochs * math.ceil(pieces / self.batch)
+
+    @property
+    def shows_all(self) -> bool:
+        return self.epochs is not None
 
 
 class ExpertFitConfig(FitConfig):
@@ -313,11 +357,14 @@ class DistillConfig(Section):
         0,
         ge=0,
         description="steps between two scores of the current videos, from before the first step to after the last: "
-        "fresh students, trained as `evaluate` says, on the validation split alone; 0: none",
+        "fresh students, trained as `evaluate` says, on the split that `selection` names; 0: none",
     )
     validate_students: int = Field(2, ge=1, description="students of such a score; the same seeds each time")
-    selection: Literal["last", "best-on-validation"] = Field(
-        "last", description="which videos are the result: those after the last step, or those of the best score"
+    selection: Selection = Field(
+        "last",
+        description="which videos are the result: those after the last step, or those of the best score; "
+        "peer-best-of-test scores on the test split, as the peers do, and every report of the set says that its figure "
+        "is then no measure of how well it does on unseen videos",
     )
     preview_every: int = Field(0, ge=0, description="steps between two contact sheets of the current videos; 0: none")
     network: StudentConfig = StudentConfig()
@@ -339,11 +386,16 @@ class DistillConfig(Section):
 
     @model_validator(mode="after")
     def _settings_fit(self) -> DistillConfig:
-        if self.selection == "best-on-validation" and not self.validate_every:
-            raise ValueError("selection best-on-validation needs validate_every above 0")
+        if self.selection != "last" and not self.validate_every:
+            raise ValueError(f"selection {self.selection} needs validate_every above 0")
         if self.precision != "float32" and self.matching != "dm":
             raise ValueError(f"precision {self.precision} goes with matching dm alone, not with {self.matching}")
         return self
+
+    @property
+    def validation_split(self) -> str:
+        """Where videos are scored while they are made: the test split only for the peers' rule, by its name."""
+        return "test" if self.selection == "peer-best-of-test" else "val"
 
     @property
     def segments(self) -> int:
@@ -362,6 +414,24 @@ class DistillConfig(Section):
         return section
 
 
+class ScoringConfig(Section):
+    """How a trained student is asked for the class of a held-out video."""
+
+    views: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="temporal views of each video: windows at equal distances, or the video's `prepare.clip.draws`",
+    )
+    span: float = Field(1.0, gt=0, le=1, description="share of the video that a view shows; 1: all of it, so one view")
+    combine: Literal["scores", "accuracy"] = Field(
+        "scores",
+        description="scores: the class with the highest mean probability over the views; accuracy: each view is right "
+        "or wrong by itself, and counts as its share of the video",
+    )
+    flip: bool = Field(False, description="each view is flipped at random, as the peers do")
+
+
 class EvaluateConfig(Section):
     """`idtd evaluate`."""
 
@@ -369,11 +439,30 @@ class EvaluateConfig(Section):
     full_students: int = Field(2, ge=0, description="students trained on the full data; 0 leaves it out")
     split: Literal["test", "validation"] = Field("test", description="what is scored; tune on validation alone")
     student: StudentConfig = StudentConfig()
-    fit: FitConfig = FitConfig()
+    across: tuple[StudentName, ...] = Field(
+        (), description="further architectures that are trained on each set, the same way; `--students` sets it"
+    )
+    fit: StudentFitConfig = StudentFitConfig()
+    normalisation: Literal["data", "peer"] = Field(
+        "data",
+        description="data: by mean and deviation of the training clips, per channel; peer: by ImageNet's, and then "
+        "each batch, of scored clips as well, by its own mean and deviation over all channels",
+    )
     augmentation: AugmentationConfig = AugmentationConfig()
+    plain: bool = Field(
+        False,
+        description="a set of videos in segments is also trained on as whole videos, as if set.json were not read",
+    )
+    scoring: ScoringConfig = ScoringConfig()
     soft_labels: bool = Field(
         True, description="students learn from the soft labels of a set that has some; false: from classes alone"
     )
+
+    @model_validator(mode="after")
+    def _fits_the_student(self) -> EvaluateConfig:
+        if self.student.name in self.across or len(set(self.across)) < len(self.across):
+            raise ValueError(f"across names an architecture twice: {', '.join((self.student.name, *self.across))}")
+        return self
 
 
 #: What an arm or a value of an axis is called; YAML may read it as a number.
@@ -450,6 +539,8 @@ class Recipe(Section):
     def _parts_fit(self) -> Recipe:
         if len(set(self.methods)) < len(self.methods):
             raise ValueError(f"methods names one twice: {', '.join(self.methods)}")
+        if problem := scoring_problem(self.evaluate.scoring, self.prepare.clip):
+            raise ValueError(problem)
         frames = self.prepare.clip.frames
         for name in ("idtd", "pixel"):
             segments = getattr(self.distill, name).segments
@@ -525,6 +616,17 @@ class Recipe(Section):
         return content
 
 
+def scoring_problem(scoring: ScoringConfig, clip: ClipConfig) -> str | None:
+    """Why videos that are stored like this cannot be scored like that, or None."""
+    if clip.draws > 1 and scoring.views > clip.draws:
+        return f"evaluate.scoring.views ({scoring.views}) is above the draws of a video ({clip.draws})"
+    if clip.draws > 1 and scoring.span < 1:
+        return "evaluate.scoring.span below 1 does not go with several draws of a video"
+    if clip.draws == 1 and scoring.views > 1 and scoring.span == 1:
+        return f"{scoring.views} evaluate.scoring.views of all of a video are the same: lower evaluate.scoring.span"
+    return None
+
+
 def flat(section: Section) -> dict[str, Any]:
     """Every key of a section, dotted, with its value."""
 
@@ -547,14 +649,44 @@ def shipped() -> dict[str, Path]:
     """The recipes that come with idtd, by name: beside the package in a checkout, inside it when installed."""
     package = Path(__file__).parent
     folder = next((f for f in (package / "recipes", package.parent / "recipes") if f.is_dir()), None)
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
+    return {_name_in(folder, path): path for path in sorted(folder.rglob("*.yaml"))} if folder else {}
+
+
+def _name_in(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def protocols() -> dict[str, Path]:
+    """The shipped recipes whose section `evaluate` is a protocol with a name, by that name."""
+    head = "protocols/"
+    return {name.removeprefix(head): path for name, path in shipped().items() if name.startswith(head)}
+
+
+def protocol(name: str) -> dict[str, Any]:
+    """The keys of a recipe's section `evaluate` that a shipped protocol fixes.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    there = protocols()
+    if name not in there:
+        raise InputError(f"There is no protocol {name}.", f"There are {', '.join(there)}.")
+    section: dict[str, Any] = _read(there[name])[1]["evaluate"]
+    return section
+
+
+def followed(config: EvaluateConfig) -> list[str]:
+    """The names of the shipped protocols that a section `evaluate` keeps to in every key that they fix."""
+    content = config.model_dump(mode="json")
+    return [name for name in protocols() if _merged(content, protocol(name)) == content]
 
 
 def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by path or by the name of a shipped one, and apply overrides `a.b=value`.
 
     Where the file names a `base`, another recipe by path (from its own folder) or name, it says only what is different
-    from it; a name, a description and a grid are always its own.
+    from it; a name, a description and a grid are always its own. Where its section `evaluate`, or an override, names a
+    `protocol`, a shipped one, that gives the keys that it has; those of the file, and later overrides, come after it.
 
     Raises:
         InputError: no such recipe, not YAML, or keys and values that do not fit; all of them are named at once.
@@ -567,8 +699,15 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             raise InputError(f"{path} has the base {base_path}, which has a base itself.", "Name that one as base.")
         own = ("name", "description", "grid")
         content = _merged({key: value for key, value in base_content.items() if key not in own}, content)
+    section = content.get("evaluate")
+    if isinstance(section, dict) and "protocol" in section:
+        name = section["protocol"]
+        content["evaluate"] = _merged(protocol(str(name)), {key: section[key] for key in section if key != "protocol"})
     for override in overrides:
-        _apply(content, override)
+        if override.startswith("evaluate.protocol="):
+            content = _merged(content, {"evaluate": protocol(override.partition("=")[2])})
+        else:
+            _apply(content, override)
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:

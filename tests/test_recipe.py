@@ -54,6 +54,60 @@ def test_demo_is_shipped() -> None:
     assert "demo" in recipe.shipped()
 
 
+def test_a_protocol_gives_the_keys_that_it_has_and_leaves_the_others(path: Path) -> None:
+    plain = recipe.load(path).evaluate
+    named = recipe.load(path, ["evaluate.protocol=idtd", "evaluate.full_students=7"]).evaluate
+    assert (named.students, named.full_students, named.scoring.views, named.plain) == (5, 7, 3, True)
+    assert (named.student, named.fit) == (plain.student, plain.fit)
+    content = tiny.settings(evaluate__protocol="idtd", evaluate__full_students=7)
+    del content["evaluate"]["students"]
+    path.write_text(yaml.safe_dump(content))
+    assert recipe.load(path).evaluate == named
+
+
+def test_a_protocol_is_known_by_its_keys_not_by_a_name(path: Path) -> None:
+    assert recipe.followed(recipe.load(path).evaluate) == []
+    assert recipe.followed(recipe.load(path, ["evaluate.protocol=idtd"]).evaluate) == ["idtd"]
+    assert recipe.followed(recipe.load(path, ["evaluate.protocol=idtd", "evaluate.students=4"]).evaluate) == []
+    assert recipe.followed(recipe.load("protocols/peer-miniucf").evaluate) == ["peer-miniucf"]
+
+
+def test_a_protocol_that_there_is_not_is_refused(path: Path) -> None:
+    assert "There are idtd, peer-miniucf." in refused(path, "evaluate.protocol=ours")
+    assert "There is no protocol ours" in refused(path, evaluate__protocol="ours")
+
+
+def test_the_peers_are_followed_to_the_letter() -> None:
+    """Figures of their code: 500 epochs and one, in batches of 256; three draws of a test clip, each right or wrong."""
+    loaded = recipe.load("protocols/peer-miniucf")
+    assert [loaded.evaluate.fit.updates(clips) for clips in (50, 250, 500, 6523)] == [501, 501, 1002, 13026]
+    assert (loaded.prepare.clip.frames, loaded.prepare.clip.stride, loaded.prepare.clip.draws) == (16, 4, 3)
+    assert (loaded.evaluate.scoring.views, loaded.evaluate.scoring.combine) == (3, "accuracy")
+    assert loaded.distill.selection == "peer-best-of-test"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"evaluate__scoring": {"views": 3}}, "are the same: lower evaluate.scoring.span"),
+        ({"prepare__clip__draws": 2}, "needs sampling strided"),
+        ({"prepare__clip": {"frames": 4, "stored_frames": 9, "sampling": "strided", "draws": 2}}, "is not draws (2)"),
+        (
+            {
+                "prepare__clip": {"frames": 4, "stored_frames": 8, "sampling": "strided", "draws": 2},
+                "evaluate__scoring": {"views": 3},
+            },
+            "is above the draws of a video (2)",
+        ),
+        ({"evaluate__across": ["convnet3d"]}, "names an architecture twice"),
+        ({"evaluate__across": ["cnn-gru", "cnn-gru"]}, "names an architecture twice"),
+        ({"evaluate__across": ["vit"]}, "evaluate.across.0"),
+    ],
+)
+def test_a_way_of_scoring_that_cannot_be_is_refused(path: Path, changes: dict[str, Any], words: str) -> None:
+    assert words in refused(path, **changes)
+
+
 def test_the_stored_recipe_is_the_same_recipe(path: Path, tmp_path: Path) -> None:
     loaded = recipe.load(path, ["distill.idtd.diversity=2.5e-3", "name=ünï", "evaluate.fit.weight_decay=5e-4"])
     stored = tmp_path / "stored.yaml"

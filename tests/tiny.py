@@ -171,7 +171,9 @@ def export(run: Path, out: Path) -> Path:
     return out
 
 
-def evaluate(sets: Sequence[Path], prepared: Path, out: Path, content: Recipe | None = None, **options: Any) -> Path:
+def evaluate(
+    sets: Sequence[str | Path], prepared: Path, out: Path, content: Recipe | None = None, **options: Any
+) -> Path:
     from idtd_cli.stages import evaluate
 
     given: dict[str, Any] = {"device": "cpu", "progress": Quiet()} | options

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+#: Mean and standard deviation of ImageNet's images, in 0..1, which the peers normalise their clips by.
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
 
 class Normalisation:
     """Per-channel standardisation by the mean and standard deviation of the real training clips, in 0..1."""
@@ -20,9 +23,27 @@ class Normalisation:
         """0..255 → zero mean, unit variance; the layout stays."""
         return torch.addcmul(self._shift_311, clips_BT3HW.float(), self._scale_311)  # in one pass over memory
 
+    def batch(self, clips_BT3HW: Tensor) -> Tensor:
+        """A batch of clips, 0..255, as a student sees it."""
+        return self.normalise(clips_BT3HW)
+
     def to_uint8(self, clips_BT3HW: Tensor) -> Tensor:
         """Normalised → 0..255, rounded and clipped to what a file can hold."""
         return (clips_BT3HW * self._std_311 + self._mean_311).round().clamp(0, 255).to(torch.uint8)
+
+
+class PeerNormalisation(Normalisation):
+    """As the peers do (yuz1wan/video_distillation): by ImageNet's mean and deviation, and then each batch by its own.
+
+    What is said of a video then depends a little on the others of its batch.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__(*IMAGENET, device)
+
+    def batch(self, clips_BT3HW: Tensor) -> Tensor:
+        clips_BT3HW = self.normalise(clips_BT3HW)
+        return (clips_BT3HW - clips_BT3HW.mean()) / clips_BT3HW.std()
 
 
 def for_network(clips_BT3HW: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from idtd_cli.report.summary import ordered, title
 
 _COLOURS = {
     "idtd": "#2563eb",
+    "other": "#65a30d",
     "pixel": "#f59e0b",
     "static-dynamic": "#db2777",
     "herding": "#0d9488",

@@ -8,10 +8,10 @@ from typing import Any
 
 from idtd_cli.recipe import flat
 from idtd_cli.report.document import ReportDocument, Result
-from idtd_cli.report.summary import aligned, between, heading, name, percent, size
+from idtd_cli.report.summary import aligned, between, heading, name, ordered, percent, size
 
-#: How many students there are, and whether they learn from soft labels, is told with each result.
-_TOLD = frozenset({"students", "full_students", "soft_labels"})
+#: How many students there are, of which other architectures, and what they see of a set, is told with each result.
+_TOLD = frozenset({"students", "full_students", "soft_labels", "across", "plain"})
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def comparison(reports: Mapping[str, ReportDocument]) -> Comparison:
     seen: set[tuple[object, ...]] = set()
     rows = []
     for path, report in reports.items():
-        for result in report.results:
-            known = (result.method, result.ipc, result.top1.values) if result.set is None else (path, result.set)
+        for result in ordered(report):
+            known = (result.method, result.ipc, result.top1.values) if result.set is None else (path, name(result))
             if known not in seen:
                 seen.add(known)
                 rows.append((path, result))

@@ -28,13 +28,17 @@ class Spread(Section):
 class Result(Section):
     """One set, trained on by several students."""
 
-    method: str = Field(description="a method of distill.method, random or full")
-    set: str | None = Field(None, description="folder name of the set; null for random and full")
-    seed: int | None = Field(None, description="of the distillation; null for random and full")
-    student: str
+    method: str = Field(description="a method of distill.method, other (a set of another tool), random or full")
+    set: str | None = Field(None, description="what the set is called; null for random and full")
+    seed: int | None = Field(None, description="of the distillation; null where there was none")
+    selection: str | None = Field(None, description="distill.selection of it; null where there was none")
+    student: str = Field(description="the architecture; `protocol.student` is the one that differences are of")
     ipc: int | None = Field(None, description="videos a class; null for the full data")
     frames: int = Field(description="T: frames of a clip as the student sees it")
     segments: int = Field(description="K")
+    plain: bool = Field(
+        False, description="whether students saw the videos whole, with classes alone, whatever the set says of itself"
+    )
     soft_labels: bool = Field(False, description="whether students learned from soft labels of the set")
     top1: Spread = Field(description="share of scored videos whose class was found")
     interval: tuple[float, float] = Field(
@@ -44,7 +48,8 @@ class Result(Section):
         description="share of scored videos whose class was among the five best; null with no more classes than that"
     )
     confusion: tuple[tuple[int, ...], ...] = Field(
-        description="videos of all students: a row a true class, a column a class that was found"
+        description="videos (views, where each counts by itself) of all students: a row a true class, a column a class "
+        "that was found"
     )
     stored_bytes: int
     stored_frames: int
@@ -55,8 +60,8 @@ class Result(Section):
 class Difference(Section):
     """How far apart two results are, student by student with the same seed and video by video."""
 
-    one: str = Field(description="folder name of a set")
-    other: str = Field(description="folder name of another set, or random: real clips, as many")
+    one: str = Field(description="name of a set")
+    other: str = Field(description="name of another set, or random: real clips, as many")
     ipc: int
     students: int = Field(description="pairs of them")
     top1: float = Field(description="of the first less that of the other, mean")

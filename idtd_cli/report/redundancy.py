@@ -95,7 +95,7 @@ def _draw(rows: list[Row]) -> list[Row]:
 @torch.no_grad()
 def _embed(network: Network, source: PreparedSet, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     """Embeddings of clips (B, D), and of some frames of each (B, F, D')."""
-    clips_BF3HW = source.read(rows)
+    clips_BF3HW = source.read(rows)[:, : source.document.clip.drawn_frames]
     every_B = whole(torch.arange(len(rows)))
     normalisation = Normalisation(source.document.mean, source.document.std, "cpu")
 

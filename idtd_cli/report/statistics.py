@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 _DRAWS, _LEVEL = 2000, 0.95
 
 
-def interval(right_SN: NDArray[np.bool_]) -> tuple[float, float]:
-    """Of the share of right answers that S students gave on N videos."""
-    return _interval(right_SN.astype(np.float64))
+def interval(right_SN: NDArray[np.float64]) -> tuple[float, float]:
+    """Of the share of right answers that S students gave on N videos: each 1 or 0, or a share of the video's views."""
+    return _interval(right_SN)
 
 
-def difference(one_SN: NDArray[np.bool_], two_SN: NDArray[np.bool_]) -> tuple[float, float, float]:
+def difference(one_SN: NDArray[np.float64], two_SN: NDArray[np.float64]) -> tuple[float, float, float]:
     """Mean difference of two shares, and its interval, pair by pair: the same videos, and students of the same seeds.
 
     Students that only one side has are left out.
     """
     students = min(len(one_SN), len(two_SN))
-    apart_SN = one_SN[:students].astype(np.float64) - two_SN[:students]
+    apart_SN = one_SN[:students] - two_SN[:students]
     return float(apart_SN.mean()), *_interval(apart_SN)
 
 

@@ -15,6 +15,7 @@ TITLES = {
     "pixel": "pixel matching",
     "static-dynamic": "static-dynamic",
     "idtd": "IDTD",
+    "other": "set of another tool",
 }
 
 #: What the figures of a method do not say by themselves.
@@ -26,20 +27,47 @@ NOTES = {
 
 
 def ordered(report: ReportDocument) -> list[Result]:
-    """Results by stored size, then by method from the simplest to ours."""
+    """Results of the protocol's student, by stored size, then by method from the simplest to ours."""
     order = list(TITLES)
-    return sorted(report.results, key=lambda r: (r.ipc or 1 << 30, order.index(r.method), r.set or ""))
+    return sorted(
+        (result for result in report.results if result.student == report.protocol.student.name),
+        key=lambda r: (r.ipc or 1 << 30, order.index(r.method), r.set or "", r.plain),
+    )
 
 
 def notes(report: ReportDocument) -> list[str]:
-    """What has to be said of the methods in a report."""
+    """What has to be said of the methods in a report, and of how their sets were chosen."""
     methods = {result.method for result in report.results}
-    return [note for method, note in NOTES.items() if method in methods]
+    found = [note for method, note in NOTES.items() if method in methods]
+    chosen = [
+        name(result) for result in ordered(report) if result.selection == "peer-best-of-test" and not result.plain
+    ]
+    if chosen:
+        found.append(
+            f"{', '.join(chosen)}: the step was chosen by its score on the test videos (selection "
+            "peer-best-of-test), as the peers do. The figure says how well it fits these videos, not how well it does "
+            "on others, and is no match for figures of sets that were chosen without them."
+        )
+    return found
 
 
 def title(result: Result) -> str:
     """What students trained on."""
-    return TITLES[result.method] + (", soft labels" if result.soft_labels else "")
+    told = ", soft labels" if result.soft_labels else ", seen as plain videos" if result.plain else ""
+    return TITLES[result.method] + told
+
+
+def across(report: ReportDocument) -> list[tuple[str, ...]]:
+    """Header and rows: top-1 of what was trained on (down) by each architecture (to the right); none with one alone."""
+    students = (report.protocol.student.name, *report.protocol.across)
+    if len(students) == 1:
+        return []
+    found = {(result.student, name(result), result.ipc): result for result in report.results}
+    rows: list[tuple[str, ...]] = [("trained on", "videos/class", *(f"{student} %" for student in students))]
+    for result in ordered(report):
+        cells = (percent(found[student, name(result), result.ipc].top1) for student in students)
+        rows.append((name(result), str(result.ipc) if result.ipc else "all", *cells))
+    return rows
 
 
 def percent(spread: Spread) -> str:
@@ -92,7 +120,7 @@ def name(result: Result) -> str:
 
 def differences(report: ReportDocument) -> list[str]:
     """A sentence for each pair of results; one inside the noise is called that."""
-    names = {(result.set or result.method, result.ipc): name(result) for result in report.results}
+    names = {(result.set or result.method, result.ipc): name(result) for result in ordered(report) if not result.plain}
     lines = []
     for pair in report.differences:
         one, other = names[pair.one, pair.ipc], names[pair.other, pair.ipc]
@@ -123,7 +151,8 @@ def heading(report: ReportDocument) -> str:
 def render(report: ReportDocument) -> str:
     """The summary: what was scored, the table, aligned, and notes on it."""
     head = f"{heading(report)}; intervals are of students and videos"
-    return "\n\n".join([head, aligned(table(report)), "\n".join(differences(report)), *notes(report)])
+    tables = [aligned(rows) for rows in (table(report), across(report)) if rows]
+    return "\n\n".join([head, *tables, "\n".join(differences(report)), *notes(report)])
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:

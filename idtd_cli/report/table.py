@@ -16,7 +16,7 @@ from pydantic import Field
 from idtd_cli.documents import Document
 from idtd_cli.recipe import Cell, Recipe, Section
 from idtd_cli.report.document import ReportDocument, Result
-from idtd_cli.report.summary import NOTES, TITLES, aligned, size
+from idtd_cli.report.summary import NOTES, TITLES, aligned, ordered, size
 
 MARKDOWN = "table.md"
 CSV = "table.csv"
@@ -118,7 +118,7 @@ def _column(cells: Sequence[tuple[Cell, Scores | None]]) -> Iterator[Row]:
 
 def _results(scores: Scores) -> list[Result]:
     """The results of a cell's sets, in the order of the seeds."""
-    by_set = {result.set: result for result in scores.report.results}
+    by_set = {result.set: result for result in ordered(scores.report) if not result.plain}
     return [by_set[name] for name in scores.sets]
 
 
@@ -134,7 +134,7 @@ def _references(cells: Sequence[tuple[Cell, Scores | None]]) -> Iterator[Row]:
             shared = (method, ipc, recipe.prepare, recipe.evaluate.model_copy(update={"soft_labels": False}))
             arm = beside.setdefault(shared, cell.arm)
             found = (
-                [r for r in scores.report.results if (r.method, r.ipc, r.set) == (method, ipc, None)] if scores else []
+                [r for r in ordered(scores.report) if (r.method, r.ipc, r.set) == (method, ipc, None)] if scores else []
             )
             if scores and found and shared not in told:
                 told.add(shared)

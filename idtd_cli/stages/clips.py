@@ -9,10 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from idtd_cli.errors import InputError
 from idtd_cli.method.streamed_clips import Clips, StreamedClips
 from idtd_cli.prepared import PreparedSet
+from idtd_cli.recipe import ScoringConfig, scoring_problem
 from idtd_cli.report import summary
 from idtd_cli.runlog import Progress
+from idtd_cli.students.training import LabelledVideos
 
 #: Clips are in memory if they take no more of what is free: what is made of them needs the rest.
 SHARE = 0.5
@@ -20,8 +23,12 @@ SHARE = 0.5
 _AT_A_TIME = 256 << 20
 
 
-def load(source: PreparedSet, split: str, device: str, progress: Progress, processes: int = 1) -> tuple[Clips, Tensor]:
+def load(
+    source: PreparedSet, split: str, device: str, progress: Progress, processes: int = 1, draws: int = 1
+) -> tuple[Clips, Tensor]:
     """All clips of a split, sorted by class: (N, F, 3, H, W) uint8 and labels (N,) int64, for the device.
+
+    Of videos that are stored as several draws, F are the frames of the first, or of as many as `draws` asks for.
 
     Results do not depend on where the clips are; `progress` is told if it is not the memory. The memory of the host is
     that of so many `processes`, that load the same; GPUs are each one's own.
@@ -32,7 +39,8 @@ def load(source: PreparedSet, split: str, device: str, progress: Progress, proce
     """
     rows, clip = source.rows(split), source.document.clip
     labels_N = torch.tensor([row.label for row in rows], dtype=torch.int64, device=device)
-    shape = (len(rows), clip.stored_frames, 3, clip.height, clip.width)
+    frames = clip.drawn_frames * draws
+    shape = (len(rows), frames, 3, clip.height, clip.width)
     size, free = torch.Size(shape).numel(), free_bytes(device) // (1 if device.startswith("cuda") else processes)
     if size > SHARE * free:
         progress.note(
@@ -41,14 +49,26 @@ def load(source: PreparedSet, split: str, device: str, progress: Progress, proce
         )
 
         def fetch(index: list[int]) -> Tensor:
-            return source.read([rows[number] for number in index], pinned=device.startswith("cuda"))
+            return source.read([rows[number] for number in index], pinned=device.startswith("cuda"))[:, :frames]
 
         return StreamedClips(fetch, shape, torch.device(device)), labels_N
     videos_NF3HW = torch.empty(shape, dtype=torch.uint8, device=device)
     step = max(1, _AT_A_TIME * len(rows) // max(1, size))
     for first in range(0, len(rows), step):
-        videos_NF3HW[first : first + step] = source.read(rows[first : first + step])
+        videos_NF3HW[first : first + step] = source.read(rows[first : first + step])[:, :frames]
     return videos_NF3HW, labels_N
+
+
+def held(source: PreparedSet, split: str, scoring: ScoringConfig, device: str, progress: Progress) -> LabelledVideos:
+    """The videos of a split that students are asked for, with as many draws of each as the scoring looks at.
+
+    Raises:
+        InputError: they are not stored so that they could be scored like that; and as `load` does.
+    """
+    if problem := scoring_problem(scoring, source.document.clip):
+        raise InputError(f"{source.folder} cannot be scored as the recipe says: {problem}.")
+    draws = scoring.views if source.document.clip.draws > 1 else 1
+    return LabelledVideos(*load(source, split, device, progress, draws=draws), draws=draws)
 
 
 def free_bytes(device: str) -> int:

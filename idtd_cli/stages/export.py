@@ -39,6 +39,7 @@ def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
         parents=parents,
         method=made.method,
         seed=made.recipe.distill.seed,
+        selection=made.recipe.distill.selection,
         classes=made.classes,
         ipc=made.recipe.distill.ipc,
         videos_a_class=made.recipe.distill.videos_a_class,

@@ -179,6 +179,9 @@ class _Students:
             (LabelledVideos(some, labels_N), 1),
             (every, 1),
         ]
+        self._pieces = [
+            len(videos.labels_N) * (1 if number else config.segments) for number, (videos, _) in enumerate(entries)
+        ]
         with progress.stage("students, the first updates", len(entries)) as bar:
             self._update_seconds = []
             for videos, segments in entries:
@@ -188,12 +191,14 @@ class _Students:
 
     def seconds(self, entry: int, scored: int) -> float:
         """Of one student that trains on an entry and scores so many clips."""
-        return self._protocol.fit.steps * self._update_seconds[entry] + scored * self._score_seconds
+        updates = self._protocol.fit.updates(self._pieces[entry])
+        scored *= self._protocol.scoring.views
+        return updates * self._update_seconds[entry] + scored * self._score_seconds
 
     def _of_update(self, videos: LabelledVideos, segments: int) -> float:
         student = registry.build(self._protocol.student, self._task, 0, self._device)
         augmentation = TemporalAugmentation.of(self._protocol.augmentation, segments)
-        few = self._protocol.fit.model_copy(update={"steps": _UPDATES})
+        few = self._protocol.fit.model_copy(update={"steps": _UPDATES, "epochs": None})
         times: list[float] = []
 
         def watch(_: int, loss: Tensor) -> None:

@@ -13,8 +13,9 @@ from idtd_cli.engines import engine
 from idtd_cli.engines import registry as engines
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import SPLITS, PreparedDocument, PreparedSet, Rejected, Writer
-from idtd_cli.recipe import ClipConfig, DecodeConfig, PrepareConfig, Recipe, section_digest
+from idtd_cli.recipe import DecodeConfig, PrepareConfig, Recipe, section_digest
 from idtd_cli.sources import registry, splits
+from idtd_cli.sources.clip import clip_of
 from idtd_cli.sources.source import Source, Video
 from idtd_cli.video import decode
 
@@ -89,10 +90,6 @@ def _already(out: Path, parents: dict[str, str], progress: Progress) -> Prepared
     return document
 
 
-def _decode(video: Video, clip: ClipConfig, decoder: str) -> decode.Clip:
-    return decode.decode(video.medium, clip, decoder=decoder, video_id=video.id, start=video.start, end=video.end)
-
-
 def _decode_all(source: Source, config: PrepareConfig, writer: Writer, progress: Progress) -> None:
     videos = sorted(source.videos, key=lambda video: (SPLITS.index(str(video.split)), video.label, video.id))
     progress.note(f"{source.name}, read as {source.kind}: {len(videos)} videos of {len(source.classes)} classes.")
@@ -103,7 +100,7 @@ def _decode_all(source: Source, config: PrepareConfig, writer: Writer, progress:
     with progress.stage("decode", len(videos)) as task:
         if writer.done:
             task.advance(len(writer.done), rejected=rejected)
-        job = partial(_decode, clip=config.clip, decoder=config.decode.decoder)
+        job = partial(clip_of, clip=config.clip, decoder=config.decode.decoder)
         with closing(engines.run(job, left, config.decode)) as results:
             for video, result in zip(left, results, strict=True):
                 if not isinstance(result, engine.Rejected):

@@ -61,7 +61,8 @@ def sheet(path: Path, out: Path) -> str:
     columns = {}
     for column in range(clips):
         # Far apart in the list: neighbours are often pieces of one recording.
-        clips_CF3HW = source.read([rows[len(rows) * column // clips] for rows in of_class])
+        picked = [rows[len(rows) * column // clips] for rows in of_class]
+        clips_CF3HW = source.read(picked)[:, : source.document.clip.drawn_frames]
         columns["another" if column else "a training clip"] = clips_CF3HW.permute(0, 1, 3, 4, 2).numpy()
     drawn = io.BytesIO()
     width = source.document.clip.width

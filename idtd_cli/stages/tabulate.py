@@ -213,7 +213,7 @@ class _Work:
         """
         base, here = (flat(prepare.without_machine(each)) for each in (self._base, recipe))
         parts = tuple(f"{part}." for part in settings)
-        within = {key: value for key, value in here.items() if key.startswith(parts) and key != "distill.seed"}
+        within = {key: value for key, value in here.items() if f"{key}.".startswith(parts) and key != "distill.seed"}
         changes = [
             f"{key.rpartition('.')[2]}_{value}"
             for key, value in within.items()

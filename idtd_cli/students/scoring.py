@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from idtd_cli.method.normalisation import Normalisation
+from idtd_cli.method.normalisation import Normalisation, PeerNormalisation
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.recipe import EvaluateConfig
 from idtd_cli.students import registry
@@ -30,7 +30,7 @@ def score(
         protocol: the student, how it is trained, and on which views.
         seed: of its weights and of the order that it sees the videos in.
         task: what it is built for.
-        normalisation: of the real training clips.
+        normalisation: of the real training clips; the protocol may ask for another.
         train: what it is trained on.
         segments: K of these videos.
         held: what it is scored on.
@@ -38,5 +38,7 @@ def score(
     """
     student = registry.build(protocol.student, task, seed, str(train.labels_N.device))
     augmentation = TemporalAugmentation.of(protocol.augmentation, segments)
+    if protocol.normalisation == "peer":
+        normalisation = PeerNormalisation(str(train.labels_N.device))
     fit(student, train, normalisation, protocol.fit, augmentation, task.frames, seed, watch)
-    return predict(student, held, normalisation, task.frames)
+    return predict(student, held, normalisation, task.frames, protocol.scoring, seed)

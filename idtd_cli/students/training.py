@@ -21,12 +21,14 @@ from idtd_cli.recipe import FitConfig
 class LabelledVideos:
     """A set to train or score on: videos (N, F, 3, H, W) uint8 and labels (N), for the device.
 
-    With soft labels, a student that trains on them learns those in place of the classes.
+    With soft labels, a student that trains on them learns those in place of the classes. With several draws, F frames
+    are so many clips of a video, one after another.
     """
 
     videos_NF3HW: Clips
     labels_N: Tensor
     soft: SoftLabels | None = None
+    draws: int = 1
 
 
 def fit(
@@ -42,26 +44,28 @@ def fit(
     """Train a student in place with cross-entropy, against the classes or against soft labels.
 
     One pass over a set shows each segment of each video (`augmentation` says how many) once, in random order, as a
-    temporal view of T = `frames` frames. Every set gets the same number of updates, whatever its size. `watch` is told
-    the number of each update and the loss before it.
+    temporal view of T = `frames` frames; what is left of a pass, and no full batch, is left out, unless it is passes
+    that `config` counts. `watch` is told the number of each update and the loss before it.
     """
     device = train.labels_N.device
     generator = torch.Generator(device).manual_seed(seed)
     optimiser = torch.optim.SGD(
         student.parameters(), lr=config.step_size, momentum=config.momentum, weight_decay=config.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.StepLR(
-        optimiser, step_size=max(1, config.steps // 2), gamma=0.1 if config.decay else 1.0
-    )
     segments = augmentation.segments
     pieces = len(train.labels_N) * segments
+    steps = config.updates(pieces)
+    fewest = 1 if config.shows_all else min(config.batch, pieces)
+    schedule = torch.optim.lr_scheduler.StepLR(
+        optimiser, step_size=max(1, steps // 2), gamma=0.1 if config.decay else 1.0
+    )
     order = torch.empty(0, dtype=torch.long, device=device)
 
     student.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # dropout has no generator of its own
-        for step in range(config.steps):
-            if len(order) < min(config.batch, pieces):
+        for step in range(steps):
+            if len(order) < fewest:
                 order = torch.randperm(pieces, generator=generator, device=device)
             piece_B, order = order[: config.batch], order[config.batch :]
             video_B, segment_B = piece_B // segments, piece_B % segments
@@ -72,7 +76,7 @@ def fit(
             if config.flip:
                 flipped_B = torch.rand(len(clips), generator=generator, device=device) < 0.5
                 clips = torch.where(flipped_B[:, None, None, None, None], clips.flip(-1), clips)
-            scores_BC = student(for_network(normalisation.normalise(clips)))
+            scores_BC = student(for_network(normalisation.batch(clips)))
             if train.soft is None:
                 loss = functional.cross_entropy(scores_BC, train.labels_N[video_B])
             else:

@@ -169,8 +169,8 @@ def _clip(reading: _Reading, picks_F: NDArray[np.int64], fps: float, decoder: st
     return Clip(
         clip_F3HW=np.stack([reading.kept[pick] for pick in picks_F.tolist()]).transpose(0, 3, 1, 2).copy(),
         frames=reading.frames,
-        first=int(picks_F[0]),
-        last=int(picks_F[-1]),
+        first=int(picks_F.min()),
+        last=int(picks_F.max()),
         fps=fps,
         width=reading.width,
         height=reading.height,

@@ -114,8 +114,13 @@ _REFUSED: list[tuple[str, Arguments, str]] = [
     ("distill", lambda w: [w.prepared, w.finished, "--seed", "3", "--resume"],
      "made by another recipe (distill.seed: 0, now 3)"),
     ("distill", lambda w: [w.prepared, w.unfinished], "holds an unfinished run. Add --resume"),
-    ("evaluate", lambda w: [w.exported, "--on", w.prepared, "--out", w.reported, "--seeds", "3"],
+    ("evaluate", lambda w: [w.exported, "--on", w.prepared, "--out", w.reported, "--seeds", "1"],
      "holds another evaluation"),
+    ("evaluate", lambda w: [w.exported, "--on", w.prepared, "--out", w.out, "--protocol", "ours"],
+     "There is no protocol ours. There are idtd, peer-miniucf."),
+    ("evaluate", lambda w: [f"import:{w.file}", "--on", w.prepared, "--out", w.out], "is no file of torch.save"),
+    ("evaluate", lambda w: ["import:no.pt", "--on", w.prepared, "--out", w.out], "There is no no.pt"),
+    ("evaluate", lambda w: [f"prepared:{w.missing}", "--on", w.prepared, "--out", w.out], "is not a folder"),
     # An input folder that is something else.
     ("distill", lambda w: [w.missing, w.out], "is not a folder. Make one with `idtd prepare SOURCE OUT`"),
     ("distill", lambda w: [w.file, w.out], "is not a folder"),
@@ -236,12 +241,12 @@ def test_wrong_flags(idtd: Idtd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_wrong_numbers_given_as_flags(idtd: Idtd, world: World) -> None:
+    evaluate = ["evaluate", world.exported, "--on", world.prepared, "--out", world.out]
     for arguments, words in (
         (["distill", world.prepared, world.out, "--seed", "-1"], "distill.seed: "),
-        (
-            ["evaluate", world.exported, "--on", world.prepared, "--out", world.out, "--seeds", "0"],
-            "evaluate.students: ",
-        ),
+        ([*evaluate, "--seeds", "0"], "evaluate.students: "),
+        ([*evaluate, "--students", "vit"], "evaluate.across.0: "),
+        ([*evaluate, "--students", "convnet3d"], "names an architecture twice"),
     ):
         before = contents(world.mine)
         done = idtd(*arguments)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from idtd_cli.report.statistics import difference, interval
 
 
-def answers(seed: int, students: int, videos: int, share: float = 0.6, spread: float = 0.0) -> NDArray[np.bool_]:
+def answers(seed: int, students: int, videos: int, share: float = 0.6, spread: float = 0.0) -> NDArray[np.float64]:
     """Students of different skill, the same videos hard for all of them."""
     generator = np.random.default_rng(seed)
     skill_S1 = share + spread * generator.standard_normal((students, 1))
-    return generator.random((students, videos)) < skill_S1
+    return (generator.random((students, videos)) < skill_S1).astype(np.float64)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 50))
@@ -26,7 +26,7 @@ def test_an_interval_is_around_the_mean_and_within_0_and_1(seed: int, students: 
 
 
 def test_nothing_is_uncertain_where_all_are_right() -> None:
-    assert interval(np.ones((3, 20), dtype=bool)) == pytest.approx((1.0, 1.0))
+    assert interval(np.ones((3, 20))) == pytest.approx((1.0, 1.0))
 
 
 def test_most_intervals_hold_the_truth() -> None:
@@ -44,7 +44,7 @@ def test_a_difference_is_taken_pair_by_pair() -> None:
     """What is hard for both says nothing about their difference."""
     one = answers(3, 4, 300)
     two = one.copy()
-    two[:, :30] = False  # the same answers, but for some videos
+    two[:, :30] = 0  # the same answers, but for some videos
     apart, low, high = difference(one, two)
     assert apart == pytest.approx(one[:, :30].sum() / one.size)
     assert 0 < low < apart < high

@@ -36,7 +36,7 @@ def test_small_sets_come_first_and_the_simplest_method_of_each_size() -> None:
 
 
 def test_every_method_has_a_title_and_a_colour() -> None:
-    methods = {*get_args(recipe.Method), "random", "full"}
+    methods = {*get_args(recipe.Method), "random", "full", "other"}
     assert set(summary.TITLES) == set(chart._COLOURS) == methods
     for drawn in (summary.TITLES, chart._COLOURS):
         assert len(set(drawn.values())) == len(methods)

@@ -15,8 +15,10 @@ from idtd_cli.errors import InputError
 from idtd_cli.method.network import Network
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
+from idtd_cli.recipe import ScoringConfig
+from idtd_cli.report import summary
 from idtd_cli.report.document import ReportDocument, Result
-from idtd_cli.stages import evaluate
+from idtd_cli.stages.evaluate import scores as scores_file
 from idtd_cli.students import scoring
 from idtd_cli.students.training import LabelledVideos, fit
 from tests import tiny
@@ -168,7 +170,7 @@ def test_a_score_that_was_cut_off_is_made_again_once(
     out = tmp_path / "report"
     with pytest.raises(KeyboardInterrupt):
         tiny.evaluate([exported], prepared, out, progress=Impatient(2))
-    path = out / evaluate.SCORES
+    path = out / scores_file.FILE
     path.write_bytes(path.read_bytes()[:-cut])
     trained.clear()
     with pytest.raises(KeyboardInterrupt):
@@ -277,8 +279,84 @@ def refused(match: str, out: Path, *given: Any, **options: Any) -> None:
     assert contents(out.parent) == before
 
 
-def test_another_evaluation_in_the_same_folder_is_refused(prepared: Path, exported: Path, reported: Path) -> None:
-    refused("holds another evaluation", reported, [exported], prepared, reported, recipe(evaluate__students=3))
+@pytest.mark.parametrize(
+    "changes", [{"evaluate__students": 1}, {"evaluate__full_students": 0}, {"evaluate__fit__steps": 5}]
+)
+def test_another_evaluation_in_the_same_folder_is_refused(
+    prepared: Path, exported: Path, reported: Path, changes: dict[str, int]
+) -> None:
+    """Also one of less: what was scored would be gone from the report."""
+    refused("holds another evaluation", reported, [exported], prepared, reported, recipe(**changes))
+
+
+def test_more_students_and_architectures_are_added_to_a_report(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path, trained: list[int]
+) -> None:
+    out = Path(shutil.copytree(reported, tmp_path / "report"))
+    tiny.evaluate([exported], prepared, out, recipe(evaluate__students=3))
+    assert trained == [2, 2]  # the third on the set and on random clips
+    before, after = read(reported).results, read(out).results
+    assert [one.top1.values for one in before] == [
+        one.top1.values[: old.top1.n] for old, one in zip(before, after, strict=True)
+    ]
+    trained.clear()
+    tiny.evaluate([exported], prepared, out, recipe(evaluate__students=3, evaluate__across=["cnn-gru"]))
+    assert trained == [0, 1, 2, 0, 1, 2, 0]
+    assert read(out).results[:3] == after
+    assert [(one.student, one.method, one.top1.n) for one in read(out).results[3:]] == [
+        ("cnn-gru", "idtd", 3), ("cnn-gru", "random", 3), ("cnn-gru", "full", 1)
+    ]  # fmt: skip
+    assert read(out).differences == (read(out).differences[0],)  # of the protocol's student alone
+    header, *rows = summary.across(read(out))
+    assert header == ("trained on", "videos/class", "convnet3d %", "cnn-gru %")
+    assert len(rows) == 3
+
+
+def test_a_set_is_judged_as_plain_videos_too(
+    prepared: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def recorded(*args: Any) -> None:
+        given.append(next(item for item in args if isinstance(item, TemporalAugmentation)).segments)
+        fit(*args)
+
+    monkeypatch.setattr(scoring, "fit", recorded)
+    out = tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__plain=True))
+    report = read(out)
+    assert given == [2, 2, 1, 1, 1, 1, 1]
+    assert [(one.method, one.plain) for one in report.results] == [
+        ("idtd", False), ("idtd", True), ("random", False), ("full", False)
+    ]  # fmt: skip
+    assert len(report.differences) == 1
+    assert "IDTD, seen as plain videos" in summary.render(report)
+
+
+def test_views_of_held_out_videos_come_from_the_recipe(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    scored = {"views": 3, "span": 0.5, "combine": "accuracy"}
+    report = read(tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__scoring=scored)))
+    assert [sum(row) for row in report.results[0].confusion] == [3 * 2 * tiny.COUNTS["test"]] * 3
+    assert report.results[0].top1.values[0] * 36 == pytest.approx(round(report.results[0].top1.values[0] * 36))
+    same = recipe(evaluate__scoring={"views": 3, "span": 0.9}).model_copy(
+        update={"evaluate": recipe().evaluate.model_copy(update={"scoring": ScoringConfig(views=3)})}
+    )
+    refused("are the same", tmp_path / "other", [exported], prepared, tmp_path / "other", same)
+
+
+def test_a_set_that_was_chosen_on_the_test_split_is_called_that(prepared: Path, tmp_path: Path) -> None:
+    rule = recipe(distill__selection="peer-best-of-test", distill__validate_every=3, distill__validate_students=1)
+    heard = Heard()
+    made = tiny.export(tiny.distil(prepared, tmp_path / "run", rule, progress=heard), tmp_path / "set")
+    assert any("no honest figure" in note for note in heard.notes)
+    assert any("on the test split" in note for note in heard.notes)
+    report = read(tiny.evaluate([made], prepared, tmp_path / "report"))
+    assert report.results[0].selection == "peer-best-of-test"
+    assert "chosen by its score on the test videos" in summary.render(report)
+    assert "chosen by its score on the test videos" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_set_that_is_named_twice_is_refused(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    refused("is named twice", tmp_path / "out", [exported, exported], prepared, tmp_path / "out")
 
 
 def test_a_report_grows_and_no_student_is_trained_twice(

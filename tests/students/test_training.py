@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
-from idtd_cli.recipe import FitConfig
+from idtd_cli.recipe import FitConfig, StudentFitConfig
 from idtd_cli.students import registry
 from idtd_cli.students.predictions import top1
 from idtd_cli.students.training import LabelledVideos, fit
@@ -48,6 +49,28 @@ def test_motion_is_learnt(train: LabelledVideos, segments: int) -> None:
     assert top1(student, swapped, NORMALISATION, 4) < 0.1
     backwards = LabelledVideos(test.videos_NF3HW.flip(1), test.labels_N)
     assert top1(student, backwards, NORMALISATION, 4) < 0.1
+
+
+def test_epochs_show_every_clip_as_often() -> None:
+    """Passes over all of a set, and not so many updates: 10 clips in batches of 4, 3 times, are 9 updates."""
+    seen: list[int] = []
+    train = bars(0, 5)
+
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scores = nn.Parameter(torch.zeros(2))
+
+        def forward(self, x_B3THW: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x_B3THW))
+            return self.scores.expand(len(x_B3THW), 2)
+
+    config = StudentFitConfig(epochs=3, batch=4, steps=1)
+    fit(Counting(), train, NORMALISATION, config, TemporalAugmentation(1), 4, 0)  # type: ignore[arg-type]
+    assert seen == [4, 4, 2] * 3
+    seen.clear()
+    fit(Counting(), train, NORMALISATION, StudentFitConfig(steps=4, batch=4), TemporalAugmentation(1), 4, 0)  # type: ignore[arg-type]
+    assert seen == [4] * 4
 
 
 def test_soft_labels_are_learnt_in_place_of_the_classes() -> None:

@@ -66,6 +66,19 @@ def test_strided_draws_its_start_by_the_id_alone() -> None:
     assert sample.indices(500, clip(16, "strided"), "x")[0] == sample.indices(500, clip(16, "strided"), "x")[0]
 
 
+def test_each_draw_is_a_clip_of_its_own() -> None:
+    """The first is what one draw alone would be, so that training clips do not depend on how many there are."""
+    several = ClipConfig(frames=16, stored_frames=48, sampling="strided", stride=4, draws=3)
+    found = {}
+    for number in range(50):
+        draws = sample.indices(300, several, f"video {number}").reshape(3, 16)
+        assert (np.diff(draws, axis=1) == 4).all()
+        assert (draws[0] == sample.indices(300, clip(16, "strided"), f"video {number}")).all()
+        found[number] = tuple(draws[:, 0])
+    assert len(set(found.values())) == 50
+    assert sum(len(set(starts)) == 3 for starts in found.values()) > 40
+
+
 def test_no_frames_have_no_indices() -> None:
     with pytest.raises(ValueError, match="without frames"):
         sample.indices(0, clip(4, "uniform"), "")

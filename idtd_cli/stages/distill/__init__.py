@@ -28,7 +28,6 @@ from idtd_cli.stages.distill.job import Job
 from idtd_cli.stages.distill.match import match
 from idtd_cli.stages.distill.validate import Validation
 from idtd_cli.students import registry
-from idtd_cli.students.training import LabelledVideos
 
 
 def run(
@@ -78,7 +77,9 @@ def run(
     trajectories = _trajectories(trained, recipe.distill, task) if trained else None
     validation = None
     if ranks.first and validates(recipe.distill):
-        held = LabelledVideos(*clips.load(source, "val", device, progress))
+        held = clips.held(source, recipe.distill.validation_split, recipe.evaluate.scoring, device, progress)
+        if recipe.distill.validation_split == "test":
+            progress.note("The result is chosen by its score on the test videos, as the peers do: no honest figure.")
         validation = Validation(recipe, task, normalisation, held)
     board = folder.tensorboard if ranks.first and tensorboard else None
     if recipe.distill.precision != "float32":
@@ -206,8 +207,7 @@ def _open(
         parents["experts"] = experts.document.digest()
     if validates(recipe.distill):
         validate.check(source, recipe, task)
-        protocol = (section_digest(getattr(recipe.evaluate, part)) for part in validate.PROTOCOL)
-        parents["validation"] = storage.sha256_bytes(" ".join(protocol).encode())
+        parents["validation"] = section_digest(validate.protocol(recipe.evaluate))
     new = RunDocument(
         parents=parents,
         method=recipe.distill.method,

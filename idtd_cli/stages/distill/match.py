@@ -129,10 +129,11 @@ def match(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stor
             raise
         if done in scores:  # of the result, which no step has a loss of
             metrics.add(done, validation=scores[done])
-    if config.selection == "best-on-validation":
+    if config.selection != "last":
         best = folder.best_checkpoint()
         chosen = _go_on(state, best and (best[0], best[2]), ranks)
-        progress.note(f"The result is the videos after {chosen} of {done} steps: {best_score:.1%} on validation.")
+        scored_on = "the test split" if config.validation_split == "test" else "validation"
+        progress.note(f"The result is the videos after {chosen} of {done} steps: {best_score:.1%} on {scored_on}.")
     videos_NT3HW = videos_now()
     return videos_NT3HW, parametrisation.stored(videos_NT3HW)
 

@@ -1,4 +1,4 @@
-"""Videos that are scored while they are made, on the validation split: whatever is chosen is chosen there."""
+"""Videos that are scored while they are made: on the validation split, or on test by the peers' rule, by its name."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from idtd_cli.method import seeds
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.prepared import PreparedSet
-from idtd_cli.recipe import Recipe
+from idtd_cli.recipe import EvaluateConfig, Recipe
 from idtd_cli.students import registry
 from idtd_cli.students.scoring import score
 from idtd_cli.students.training import LabelledVideos
 
 #: The parts of a recipe's `evaluate` section that say how a student of a validation is made and trained.
-PROTOCOL = ("student", "fit", "augmentation")
+PROTOCOL = ("student", "fit", "normalisation", "augmentation", "scoring", "soft_labels")
+
+
+def protocol(config: EvaluateConfig) -> EvaluateConfig:
+    """These parts, and nothing else that is not as always."""
+    return EvaluateConfig.model_validate({part: getattr(config, part) for part in PROTOCOL})
 
 
 def check(source: PreparedSet, recipe: Recipe, task: registry.Task) -> None:
@@ -28,7 +33,7 @@ def check(source: PreparedSet, recipe: Recipe, task: registry.Task) -> None:
     Raises:
         InputError: there is nothing to validate on, or no student that can take such clips.
     """
-    if not source.rows("val"):
+    if not source.rows(recipe.distill.validation_split):
         raise InputError(
             f"distill.validate_every needs validation clips, and {source.folder} has none.",
             "Prepare it with prepare.split.validation above 0, or leave distill.validate_every at 0.",
@@ -38,7 +43,7 @@ def check(source: PreparedSet, recipe: Recipe, task: registry.Task) -> None:
 
 @dataclass(frozen=True)
 class Validation:
-    """Fresh students, and the validation split in the device's memory. The test split stays closed."""
+    """Fresh students, and the videos that they are scored on, in the device's memory."""
 
     recipe: Recipe
     task: registry.Task

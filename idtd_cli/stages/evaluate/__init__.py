@@ -1,0 +1,170 @@
+"""`idtd evaluate`: sets + prepared set → report, with random real clips and the full data beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from idtd_cli import documents, provenance, storage
+from idtd_cli.baselines.random_clips import random_clips
+from idtd_cli.errors import InputError
+from idtd_cli.method.normalisation import Normalisation
+from idtd_cli.method.real_clips import RealClips
+from idtd_cli.prepared import PreparedSet
+from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
+from idtd_cli.report import html, summary
+from idtd_cli.report.contact_sheet import contact_sheet
+from idtd_cli.report.document import ReportDocument
+from idtd_cli.runlog import Progress
+from idtd_cli.stages import clips
+from idtd_cli.stages.evaluate import other_sets, scores, trained_on
+from idtd_cli.stages.evaluate.judged import Judged, differences
+from idtd_cli.stages.evaluate.other_sets import OtherSet
+from idtd_cli.stages.evaluate.scores import Scores
+from idtd_cli.stages.evaluate.trained_on import Distilled, TrainedOn
+from idtd_cli.students import registry, scoring
+from idtd_cli.students.predictions import Predictions
+
+PAGE = "report.html"
+SHEET = "clips.png"
+
+
+def run(
+    sets: Sequence[str | Path], prepared: Path, out: Path, recipe: Recipe, device: str, progress: Progress
+) -> ReportDocument:
+    """Train students on each set, on random real clips of the same count and on the full data; score them once.
+
+    Args:
+        sets: folders of distilled sets, or addresses of sets that other tools made (`other_sets`).
+        prepared: the prepared set with the real clips.
+        out: the report folder, new, or that of this same evaluation; one of fewer sets, students or architectures
+            grows, and no student that was scored for it is trained again.
+        recipe: its `evaluate` section is the protocol.
+        device: "cpu" or "cuda".
+        progress: where to report to.
+
+    Raises:
+        InputError: a set does not fit the prepared set, or `out` holds something else.
+    """
+    config = recipe.evaluate
+    source = PreparedSet.open(prepared)
+    document = source.document
+    if twice := [one for number, one in enumerate(sets) if one in sets[:number]]:
+        raise InputError(f"{twice[0]} is named twice.")
+    opened = [_opened(one, source, recipe, device, progress) for one in sets]
+    parents = {"prepared": document.digest(), "evaluate": section_digest(_deciding(config))}
+    parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
+    if (out / ReportDocument.FILE).is_file():
+        report = documents.read(ReportDocument, out)
+        if not _is_part(report, parents, config):
+            raise InputError(f"{out} holds another evaluation.", "Name a new folder.")
+        if report.parents == parents and report.protocol == config:
+            progress.note(f"{out} already holds this evaluation: nothing to do.")
+            return report
+    elif not storage.is_empty(out) and not (out / scores.FILE).is_file():
+        raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
+
+    clip, classes = document.clip, len(document.classes)
+    normalisation = Normalisation(document.mean, document.std, device)
+    task = registry.Task(classes, clip.frames, clip.height, clip.width)
+    architectures = [config.student.model_copy(update={"name": name}) for name in (config.student.name, *config.across)]
+    for architecture in architectures:
+        registry.build(architecture, task, 0, "cpu")  # one that cannot take these clips stops here
+    real = RealClips(*clips.load(source, "train", device, progress), classes)
+    things = trained_on.every(opened, real, source, config, device)
+    held = clips.held(source, "val" if config.split == "validation" else "test", config.scoring, device, progress)
+    if not len(held.labels_N):
+        raise InputError(
+            f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
+        )
+
+    storage.make_folder(out)  # everything that can be wrong with the input was looked at
+    known = Scores(out)
+    judged = []
+    with progress.stage("evaluate", len(architectures) * sum(thing.students for thing in things)) as bar:
+        for architecture in architectures:
+            protocol = config.model_copy(update={"student": architecture, "across": ()})
+            decides = parents["prepared"] + section_digest(_deciding(protocol))
+
+            def predict(thing: TrainedOn, number: int, protocol: EvaluateConfig = protocol) -> Predictions:
+                return scoring.score(protocol, number, task, normalisation, thing.videos(number), thing.segments, held)
+
+            for thing in things:
+                said, seconds = [], 0.0
+                for number in range(thing.students):
+                    one, took = known.get_or_compute(
+                        decides,
+                        thing.digest,
+                        number,
+                        lambda t=thing, n=number, p=predict: p(t, n),  # type: ignore[misc]
+                    )
+                    said.append(one)
+                    seconds += took
+                    bar.advance(trained_on=thing.set or thing.method, student=architecture.name, top1=one.top(1))
+                judged.append(Judged(thing, architecture.name, said, seconds))
+
+    report = ReportDocument(
+        parents=parents,
+        source=document.source,
+        classes=document.classes,
+        chance=1 / classes,
+        scored_split=config.split,
+        scored_videos=len(held.labels_N),
+        protocol=config,
+        results=tuple(one.result(held.labels_N.cpu(), classes) for one in judged),
+        differences=tuple(
+            differences([one for one in judged if one.student == config.student.name and not one.on.plain])
+        ),
+        hardware=provenance.hardware(device),
+        versions=provenance.versions(),
+    )
+    sheet = contact_sheet(document.classes, _sheet_columns(opened, real, clip.frames))
+    sheet.save(out / SHEET)
+    storage.write_text(out / PAGE, html.render(report, sheet))
+    report.write(out)  # last: it marks the folder as complete
+    return report
+
+
+def _opened(
+    one: str | Path, source: PreparedSet, recipe: Recipe, device: str, progress: Progress
+) -> Distilled | OtherSet:
+    if other_sets.is_other(str(one)):
+        return other_sets.find(str(one), source, recipe.prepare.decode, device, progress)
+    return Distilled.fitting(Path(one), source)
+
+
+def _deciding(config: EvaluateConfig) -> EvaluateConfig:
+    """What decides the score of a student: not how many others there are, nor on what else they are trained."""
+    return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False})
+
+
+def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfig) -> bool:
+    """True if an evaluation of these would hold all that the old one does."""
+    was = old.protocol
+    return (
+        all(old.parents[name] == parents[name] for name in ("prepared", "evaluate"))
+        and {*old.parents.values()} <= {*parents.values()}
+        and was.students <= config.students
+        and was.full_students <= config.full_students
+        and set(was.across) <= set(config.across)
+        and was.plain <= config.plain
+    )
+
+
+def _sheet_columns(sets: Sequence[Distilled | OtherSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:
+    """For the contact sheet: a random real clip of each class, and each method's first video of each class."""
+    generator = torch.Generator(real.videos_NF3HW.device).manual_seed(0)
+    columns = {"real": _to_numpy(random_clips(real, 1, frames, generator))}
+    for one in sets:
+        called = summary.TITLES["other" if isinstance(one, OtherSet) else one.document.method]
+        if called not in columns:
+            columns[called] = _to_numpy(one.example_CT3HW())
+    return columns
+
+
+def _to_numpy(videos_CT3HW: torch.Tensor) -> NDArray[np.uint8]:
+    return videos_CT3HW.permute(0, 1, 3, 4, 2).cpu().numpy()

@@ -1,0 +1,48 @@
+"""scores.jsonl: what each student said, one line each, so that an evaluation that was stopped goes on from there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from idtd_cli import storage
+from idtd_cli.runlog import read_lines
+from idtd_cli.students.predictions import Predictions
+
+FILE = "scores.jsonl"
+
+
+class Scores:
+    """The lines of a report folder. Those of other data, of another protocol or another set are passed over."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._lines = list(read_lines(self._path))
+        self._known = {line["key"]: line for line in self._lines if "place" in line}
+
+    def get_or_compute(
+        self, protocol: str, trained_on: str, number: int, compute: Callable[[], Predictions]
+    ) -> tuple[Predictions, float]:
+        """What a student says, and its seconds, computed and written down unless they are known.
+
+        Args:
+            protocol: digest of the data and of all that decides what a student of it says.
+            trained_on: digest of the set.
+            number: seed of the student.
+            compute: trains it and asks it.
+        """
+        key = storage.sha256_bytes(f"{protocol} {trained_on} {number}".encode())
+        if key not in self._known:
+            began = time.perf_counter()
+            said = compute()
+            line = {"key": key, "top1": said.top(1), "seconds": time.perf_counter() - began}
+            self._known[key] = line | {"found": said.found_VN.tolist(), "place": said.place_VN.tolist()}
+            self._lines.append(self._known[key])
+            # All lines anew: they are few, and none is ever cut off.
+            storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
+        known = self._known[key]
+        return Predictions(torch.tensor(known["found"]), torch.tensor(known["place"])), known["seconds"]

@@ -1,0 +1,183 @@
+"""What students are trained on: distilled sets, sets of other tools, random real clips, all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from idtd_cli.baselines.random_clips import random_clips
+from idtd_cli.distilled import DistilledSet, SetDocument, digest
+from idtd_cli.errors import InputError
+from idtd_cli.method.real_clips import RealClips
+from idtd_cli.method.soft_labels import SoftLabels
+from idtd_cli.prepared import PreparedSet
+from idtd_cli.recipe import EvaluateConfig
+from idtd_cli.report import summary
+from idtd_cli.stages.evaluate.other_sets import OtherSet
+from idtd_cli.students.training import LabelledVideos
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """One thing to train students on. `digest` names it in scores.jsonl; `videos(s)` is what student s trains on."""
+
+    method: str
+    digest: str
+    students: int
+    ipc: int | None
+    frames: int
+    stored_frames: int
+    stored_bytes: int
+    videos: Callable[[int], LabelledVideos]
+    segments: int = 1
+    plain: bool = False
+    soft_labels: bool = False
+    stored_parameters: int = 0
+    set: str | None = None
+    seed: int | None = None
+    selection: str | None = None
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """A distilled set that fits the prepared one. Its videos are let go of: a table has many sets."""
+
+    path: Path
+    document: SetDocument
+
+    @classmethod
+    def fitting(cls, path: Path, source: PreparedSet) -> Distilled:
+        """
+        Raises:
+            InputError: no set, a damaged one, or one of other classes or clips.
+        """
+        ours, theirs = DistilledSet.open(path).document, source.document
+        if ours.method not in summary.TITLES:
+            raise InputError(f"{path} was made by the method {ours.method}, which this idtd does not know.")
+        if ours.classes != theirs.classes:
+            raise InputError(f"{path} has other classes than {source.folder}.", "Evaluate on the set's own data.")
+        if ours.clip != theirs.clip:
+            raise InputError(
+                f"{path} has other clips than {source.folder} (frames, size or sampling).",
+                "Prepare the data with the set's recipe.",
+            )
+        return cls(path, ours)
+
+    @property
+    def digest(self) -> str:
+        return digest(self.path)
+
+    @property
+    def ipc(self) -> int:
+        return self.document.ipc
+
+    def example_CT3HW(self) -> torch.Tensor:
+        """The first video of each class."""
+        return DistilledSet.open(self.path).videos_NT3HW[:: self.document.videos_a_class]
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    """What sets are called in a report: the last part of the path, and as many more as tell them apart.
+
+    The words for what is no set are kept free.
+    """
+    parts = [path.absolute().parts for path in paths]
+    called = [path.name for path in paths]
+    for more in range(2, max(map(len, parts), default=0) + 1):
+        twice = Counter([*called, "random", "full"])
+        called = ["/".join(own[-more:]) if twice[name] > 1 else name for name, own in zip(called, parts, strict=True)]
+    return called
+
+
+def every(
+    sets: Sequence[Distilled | OtherSet], real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str
+) -> list[TrainedOn]:
+    """What is compared, each with what it stores: the sets, random clips at each of their sizes, the full data."""
+    things: list[TrainedOn] = []
+    for one, name in zip(sets, names([one.path for one in sets]), strict=True):
+        things += _set(one, name, config, device)
+    things += [_random(ipc, real, source, config, device) for ipc in sorted({one.ipc for one in sets})]
+    if config.full_students:
+        things.append(_full(real, source, config))
+    return things
+
+
+def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: str) -> Iterator[TrainedOn]:
+    """A set as it wants to be seen, and as somebody would see it who ignores what it says of itself."""
+    if isinstance(one, OtherSet):
+        yield TrainedOn(
+            "other",
+            one.digest,
+            config.students,
+            one.ipc,
+            one.frames,
+            one.stored_frames,
+            one.stored_bytes,
+            lambda _: LabelledVideos(one.videos_NF3HW, one.labels_N),
+            set=name,
+        )
+        return
+
+    def videos(_: int, soft_labels: bool = True) -> LabelledVideos:  # in memory while a student trains on them
+        distilled = DistilledSet.open(one.path)
+        videos, labels, soft = distilled.videos_NT3HW.to(device), distilled.labels_N.to(device), None
+        if distilled.logits_NKC is not None and document.temperature and config.soft_labels and soft_labels:
+            soft = SoftLabels(distilled.logits_NKC.to(device), document.temperature)
+        return LabelledVideos(videos, labels, soft)
+
+    document = one.document
+    own = TrainedOn(
+        document.method,
+        one.digest,
+        config.students,
+        document.ipc,
+        document.clip.frames,
+        document.stored_frames,
+        document.stored_bytes,
+        videos,
+        document.segments,
+        soft_labels=document.temperature is not None and config.soft_labels,
+        stored_parameters=document.stored_parameters,
+        set=name,
+        seed=document.seed,
+        selection=document.selection,
+    )
+    yield own
+    if config.plain and (own.soft_labels or (own.segments > 1 and config.augmentation.views == "segments")):
+        yield replace(
+            own,
+            digest=f"plain {one.digest}",
+            segments=1,
+            plain=True,
+            soft_labels=False,
+            videos=lambda number: videos(number, soft_labels=False),
+        )
+
+
+def _random(ipc: int, real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str) -> TrainedOn:
+    clip = source.document.clip
+
+    def videos(number: int) -> LabelledVideos:
+        generator = torch.Generator(device).manual_seed(number)  # every student gets clips of its own
+        labels_N = torch.arange(real.classes, device=device).repeat_interleave(ipc)
+        return LabelledVideos(random_clips(real, ipc, clip.frames, generator), labels_N)
+
+    frames = real.classes * ipc * clip.frames
+    stored_bytes = frames * _frame_bytes(source)
+    return TrainedOn("random", f"random {ipc}", config.students, ipc, clip.frames, frames, stored_bytes, videos)
+
+
+def _full(real: RealClips, source: PreparedSet, config: EvaluateConfig) -> TrainedOn:
+    clip = source.document.clip
+    frames = len(real.labels_N) * clip.drawn_frames
+    videos = LabelledVideos(real.videos_NF3HW, real.labels_N)
+    stored_bytes = frames * _frame_bytes(source)
+    return TrainedOn("full", "full", config.full_students, None, clip.frames, frames, stored_bytes, lambda _: videos)
+
+
+def _frame_bytes(source: PreparedSet) -> int:
+    return 3 * source.document.clip.height * source.document.clip.width
