@@ -29,6 +29,7 @@ _MOST_CELLS, _MOST_DISTILLATIONS = 1000, 10_000
 _SUFFIXES = (".yaml", ".yml")
 Method = Literal["idtd", "pixel", "static-dynamic", "random", "herding", "k-center"]
 Selection = Literal["last", "best-on-validation", "peer-best-of-test"]
+FigureName = Literal["redundancy", "temporal", "qualitative"]
 StudentName = Literal["convnet3d", "cnn-gru", "cnn-lstm", "r3d-18", "r2plus1d-18", "transformer"]
 
 
@@ -503,6 +504,13 @@ class GridConfig(Section):
                 named[axis] = {name: {axis: value} for name, value in zip(names, values, strict=True)}
         return named
 
+    figures: tuple[FigureName, ...] = Field(
+        (),
+        description="of the arms at the first place, beside the chart of the table: redundancy (a class's gain by "
+        "the first arm over the second, by how redundant it is), temporal (how much videos change over time), "
+        "qualitative (videos side by side)",
+    )
+
     def short(self, axis: str) -> str:
         """The last part of an axis's name, if no other ends with it; else all of it."""
         last = axis.rpartition(".")[2]
@@ -541,6 +549,8 @@ class Recipe(Section):
             raise ValueError(f"methods names one twice: {', '.join(self.methods)}")
         if problem := scoring_problem(self.evaluate.scoring, self.prepare.clip):
             raise ValueError(problem)
+        if "redundancy" in self.grid.figures and len(self.arms) < 2:
+            raise ValueError("the figure redundancy compares the first arm with the second, and there is one")
         frames = self.prepare.clip.frames
         for name in ("idtd", "pixel"):
             segments = getattr(self.distill, name).segments

@@ -99,6 +99,7 @@ def test_the_peers_are_followed_to_the_letter() -> None:
             },
             "is above the draws of a video (2)",
         ),
+        ({"grid": {"arms": {"one": {}}, "figures": ["redundancy"]}}, "compares the first arm with the second"),
         ({"evaluate__across": ["convnet3d"]}, "names an architecture twice"),
         ({"evaluate__across": ["cnn-gru", "cnn-gru"]}, "names an architecture twice"),
         ({"evaluate__across": ["vit"]}, "evaluate.across.0"),

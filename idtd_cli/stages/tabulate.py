@@ -8,21 +8,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import get_args
 
 from idtd_cli import documents, storage
 from idtd_cli.distilled import SUMS, digest
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import PreparedDocument
-from idtd_cli.recipe import Cell, Recipe, flat
+from idtd_cli.recipe import Cell, FigureName, Recipe, flat
 from idtd_cli.report import table
 from idtd_cli.report.document import ReportDocument
+from idtd_cli.report.figures.table_chart import table_chart
 from idtd_cli.report.table import Scores, TableDocument
 from idtd_cli.run_folder import RunDocument, RunFolder
 from idtd_cli.runlog import Progress, duration
-from idtd_cli.stages import distill, evaluate, experts, export, prepare, reproduce
+from idtd_cli.stages import distill, evaluate, experts, export, figures, prepare, reproduce
 from idtd_cli.stages.distill import validate
 
-_PARTS = ("data", "prepared", "experts", "runs", "sets", "reports", TableDocument.FILE, table.MARKDOWN, table.CSV)
+_CHART = "table"
+_PARTS = (
+    *("data", "prepared", "experts", "runs", "sets", "reports", TableDocument.FILE, table.MARKDOWN, table.CSV),
+    *(f"{name}.{end}" for name in (_CHART, *get_args(FigureName)) for end in ("png", "svg", "csv", "md")),
+)
 
 
 def run(
@@ -79,6 +85,7 @@ def run(
         left = f", about {duration(took / number * (len(todo) - number))} left" if number < len(todo) else ""
         progress.note(f"{number - len(failed)} of {len(todo)} cells done in {duration(took)}{left}.")
     document = _write(recipe, cells, work, out)
+    _draw(recipe, cells, work, out, progress)
     if failed:
         count = "A cell" if len(failed) == 1 else f"{len(failed)} cells"
         raise IdtdError(
@@ -124,8 +131,25 @@ def _write(recipe: Recipe, cells: Sequence[Cell], work: _Work, out: Path) -> Tab
     document = table.table(recipe, [(cell, work.scores(cell)) for cell in cells])
     storage.write_text(out / table.CSV, table.to_csv(document))
     storage.write_text(out / table.MARKDOWN, table.to_markdown(document))
+    if document.rows:
+        png, svg = table_chart(document)
+        storage.write_bytes(out / f"{_CHART}.png", png)
+        storage.write_text(out / f"{_CHART}.svg", svg)
     document.write(out)
     return document
+
+
+def _draw(recipe: Recipe, cells: Sequence[Cell], work: _Work, out: Path, progress: Progress) -> None:
+    """The other figures, once all arms at the first place are done."""
+    known = [(cell, work.scores(cell)) for cell in cells if cell.place == cells[0].place]
+    arms = [work.arm(cell, scores) for cell, scores in known if scores]
+    if not recipe.grid.figures or len(arms) < len(known):
+        return
+    with progress.stage("figures", len(recipe.grid.figures)) as bar:
+        for figure in figures.draw(recipe.grid.figures, arms, progress):
+            for name, content in figure.files().items():
+                storage.write_bytes(out / name, content)
+            bar.advance(figure=figure.name)
 
 
 class _Work:
@@ -153,6 +177,11 @@ class _Work:
         if not parents <= {*report.parents.values()}:
             return None
         return Scores(report, tuple(path.name for path in sets), self._seconds(cell))
+
+    def arm(self, cell: Cell, scores: Scores) -> figures.Arm:
+        """A cell that is done, as figures look at it."""
+        sets = tuple(self._set(recipe) for recipe in cell.recipes)
+        return figures.Arm(cell.arm, self.prepared(cell.recipes[0]), sets, scores)
 
     def fill(self, cell: Cell) -> None:
         """Run all stages for a cell, as far as they are not done."""

@@ -69,7 +69,9 @@ def names(folder: Path) -> list[str]:
 
 
 def test_what_cells_share_is_made_once(done: Path) -> None:
-    assert names(done) == ["prepared", "reports", "runs", "sets", "table.csv", "table.json", "table.md"]
+    assert names(done) == ["prepared", "reports", "runs", "sets", "table.csv", "table.json", "table.md", "table.png",
+        "table.svg",
+    ]  # fmt: skip
     assert names(done / "prepared") == ["2x16x16", "4x16x16"]
     runs = [f"{run}-{seed}" for run in ("idtd-ipc1", "idtd-ipc1-frames_2", "pixel-ipc1") for seed in (0, 1)]
     assert names(done / "runs") == names(done / "sets") == sorted(runs)
@@ -359,3 +361,23 @@ def test_a_prepared_set_that_was_made_anew_makes_its_cells_undone(done: Path, tm
     document = documents.read(PreparedDocument, folder)
     document.model_copy(update={"source": "other"}).write(folder)
     assert work.scores(cell) is None
+
+
+def test_figures_are_drawn_of_the_arms_at_the_first_place(videos: Path, tmp_path: Path) -> None:
+    arms: dict[str, Any] = {"whole method": {}, "pixel": {"distill.method": "pixel"}}
+    names = ("redundancy", "temporal", "qualitative")
+    grid = {"seeds": 2, "arms": arms, "figures": names}
+    content = tiny.recipe(grid=grid, distill__steps=2, evaluate__fit={"steps": 2, "batch": 4})
+    out = tmp_path / "out"
+    fill(out, videos, content, "arm=pixel")
+    assert {path.name for path in out.glob("*.png")} == {"table.png"}  # an arm is missing
+    fill(out, videos, content)
+    expected = {f"{name}.{end}" for name in (*names, "table") for end in ("png", "svg", "csv", "md")}
+    assert {path.name for path in out.iterdir() if path.suffix != ".json" and path.is_file()} == expected
+    pieces = (out / "temporal.md").read_text()
+    for row in ("real clips, as 2 pieces", "real clips", "whole method", "pixel"):
+        assert f"| {row} | " in pieces
+    assert "| whole method | 12 | 2 |" in pieces  # two distillations, three classes, two segments
+    before = contents(out)
+    fill(out, videos, content)
+    assert contents(out) == before
