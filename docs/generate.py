@@ -163,10 +163,16 @@ def parts_of_a_recipe(
         value = getattr(default, name) if default else field.default
         if isinstance(value, recipe.Section):
             within.append(parts_of_a_recipe(type(value), value, f"{prefix}{name}."))
+        elif get_origin(field.annotation) is tuple and _is_section(get_args(field.annotation)[0]):
+            within.append(parts_of_a_recipe(get_args(field.annotation)[0], None, f"{prefix}{name}[]."))
         else:
             part.keys.append(Key(prefix + name, field, value))
     yield part
     yield from chain.from_iterable(within)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, recipe.Section)
 
 
 def _recipes_page() -> str:

@@ -517,6 +517,23 @@ class GridConfig(Section):
         return axis if [other.rpartition(".")[2] for other in self.axes].count(last) > 1 or last == "arm" else last
 
 
+class Expectation(Section):
+    """A figure that somebody measured with a recipe, or that nobody has measured yet."""
+
+    of: Name = Field(description="an arm of the grid; without a grid a method, random or full")
+    at: dict[Name, Name] = Field({}, description="where in the grid: axis → the name of its value")
+    on: str | None = Field(None, description="name of the source; null: the demo set")
+    top1: Share | None = Field(description="mean over students, a share; null: not measured yet")
+    within: Share | None = Field(None, description="how far another run may be from it")
+    source: str = Field(min_length=1, description="who measured it on what, or `not measured yet`")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Expectation:
+        if (self.top1 is None) != (self.within is None):
+            raise ValueError("top1 and within go together: both are numbers, or both null")
+        return self
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell of a grid."""
@@ -535,6 +552,7 @@ class Recipe(Section):
 
     name: str = Field(description="names runs and reports")
     description: str = Field("", description="what it is for, one sentence")
+    cost: str = Field("", description="what it takes and on what, measured; else `not measured yet`")
     methods: tuple[Method, ...] = Field(("idtd", "pixel"), min_length=1, description="what `idtd reproduce` distils")
     prepare: PrepareConfig = PrepareConfig()
     experts: ExpertsConfig = ExpertsConfig()
@@ -542,6 +560,9 @@ class Recipe(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     # Left out of what is stored: no digest depends on the table that a result is for.
     grid: GridConfig = Field(GridConfig(), exclude=True)
+    expect: tuple[Expectation, ...] = Field(
+        (), exclude=True, description="figures that `idtd reproduce` compares with what it finds"
+    )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:
@@ -549,6 +570,11 @@ class Recipe(Section):
             raise ValueError(f"methods names one twice: {', '.join(self.methods)}")
         if problem := scoring_problem(self.evaluate.scoring, self.prepare.clip):
             raise ValueError(problem)
+        for each in self.expect:
+            axes = {self.grid.short(axis): values for axis, values in self.grid.axes.items()}
+            known = {*self.arms, "random", "full"} if self.has_grid else {*self.methods, "random", "full"}
+            if each.of not in known or any(value not in axes.get(axis, {}) for axis, value in each.at.items()):
+                raise ValueError(f"expect names {each.of} at {each.at or 'no place'}, which the recipe does not have")
         if "redundancy" in self.grid.figures and len(self.arms) < 2:
             raise ValueError("the figure redundancy compares the first arm with the second, and there is one")
         frames = self.prepare.clip.frames
@@ -695,8 +721,9 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by path or by the name of a shipped one, and apply overrides `a.b=value`.
 
     Where the file names a `base`, another recipe by path (from its own folder) or name, it says only what is different
-    from it; a name, a description and a grid are always its own. Where its section `evaluate`, or an override, names a
-    `protocol`, a shipped one, that gives the keys that it has; those of the file, and later overrides, come after it.
+    from it; a name, a description, a cost, a grid and what is expected are always its own. Where its section
+    `evaluate`, or an override, names a `protocol`, a shipped one, that gives the keys that it has; those of the file,
+    and later overrides, come after it.
 
     Raises:
         InputError: no such recipe, not YAML, or keys and values that do not fit; all of them are named at once.
@@ -707,7 +734,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         base_path, base_content = _read(path.parent / base if Path(base).suffix in _SUFFIXES else base, path)
         if "base" in base_content:
             raise InputError(f"{path} has the base {base_path}, which has a base itself.", "Name that one as base.")
-        own = ("name", "description", "grid")
+        own = ("name", "description", "cost", "grid", "expect")
         content = _merged({key: value for key, value in base_content.items() if key not in own}, content)
     section = content.get("evaluate")
     if isinstance(section, dict) and "protocol" in section:

@@ -23,6 +23,7 @@ from idtd_cli.cli.commands.experts import experts
 from idtd_cli.cli.commands.export import export
 from idtd_cli.cli.commands.plan import plan
 from idtd_cli.cli.commands.prepare import prepare
+from idtd_cli.cli.commands.recipes import recipes
 from idtd_cli.cli.commands.reproduce import reproduce
 from idtd_cli.cli.commands.show import show
 from idtd_cli.cli.commands.sources import sources
@@ -40,7 +41,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo_data, sources, prepare, plan, experts, distill, export, evaluate, compare, reproduce, show):
+for command in (
+    demo_data,
+    sources,
+    recipes,
+    prepare,
+    plan,
+    experts,
+    distill,
+    export,
+    evaluate,
+    compare,
+    reproduce,
+    show,
+):
     app.command(command.__name__.replace("_", "-"))(command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from idtd_cli.errors import IdtdError
 from idtd_cli.runlog import duration
 
 if TYPE_CHECKING:
     from idtd_cli.report.comparison import Comparison
     from idtd_cli.report.document import ReportDocument
+    from idtd_cli.report.expectation import Compared
     from idtd_cli.report.plan import Plan
     from idtd_cli.report.table import TableDocument
 
@@ -108,6 +110,32 @@ def show_report(report: ReportDocument, folder: Path, as_json: bool) -> None:
         return
     say(summary.render(report))
     say(f"\nOpen {folder / 'report.html'} in a browser; all figures are in {folder / report.FILE}.")
+
+
+def show_expected(compared: Sequence[Compared], changed: bool) -> None:
+    """What a recipe expects beside what was found, on stderr: it is no part of the result.
+
+    Args:
+        compared: for the data that was reproduced on.
+        changed: whether `--set` made another recipe of it, of which nobody expects anything.
+
+    Raises:
+        IdtdError: a figure is outside of what is expected.
+    """
+    from idtd_cli.report.expectation import render
+
+    if not compared:
+        return
+    if changed:
+        typer.echo("\nThe recipe was changed by --set: what it expects is not compared.", err=True)
+        return
+    typer.echo(f"\n{render(compared)}", err=True)
+    outside = [one.expected.of for one in compared if one.is_outside]
+    if outside:
+        raise IdtdError(
+            f"{len(outside)} of {len(compared)} figures are outside of what the recipe expects: {', '.join(outside)}.",
+            "Its `expect` says who measured what it expects, and on what.",
+        )
 
 
 def show_comparison(found: Comparison, as_json: bool) -> None:

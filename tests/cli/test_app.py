@@ -8,18 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 import idtd_cli
 from idtd_cli.cli import app
 from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.recipe import load, shipped
 from idtd_cli.sources.registry import KINDS
 from idtd_cli.stages import show
+from tests import tiny
 from tests.cli.running import Done
 
 Idtd = Callable[..., Done]
 COMMANDS = (
     "demo-data",
     "sources",
+    "recipes",
     "prepare",
     "plan",
     "experts",
@@ -52,6 +56,40 @@ def test_the_help_of_every_command_has_an_example(idtd: Idtd, command: str) -> N
     assert example.split()[0] == command
     for flag in re.findall(r"--[a-z-]+", example):
         assert re.search(rf"^ +{flag} ", done.out, re.M)
+
+
+def test_recipes_are_listed_with_what_they_show_and_cost(idtd: Idtd) -> None:
+    done = idtd("recipes")
+    assert (done.code, done.err) == (0, "")
+    for name, path in shipped().items():
+        told = load(path)
+        assert f"{name}\n  {told.description}\n" in done.out
+    assert done.out.count("Cost: ") == len(shipped())
+
+
+def test_figures_are_compared_with_what_the_recipe_expects(idtd: Idtd, videos: Path, tmp_path: Path) -> None:
+    def expect(of: str, top1: float | None, within: float | None) -> dict[str, object]:
+        return {"of": of, "on": videos.name, "top1": top1, "within": within, "source": "a test"}
+
+    path, out = tmp_path / "r.yaml", tmp_path / "out"
+    settings = tiny.settings(distill__steps=2, methods=["idtd"])
+
+    def reproduce(*expected: dict[str, object], more: tuple[str, ...] = ()) -> Done:
+        path.write_text(yaml.safe_dump(settings | {"expect": list(expected)}))
+        return idtd("reproduce", path, out, "--source", videos, *more)
+
+    done = reproduce(expect("idtd", 0.5, 0.5), expect("full", None, None))
+    assert done.code == 0
+    assert "as expected" in done.err
+    assert "nothing to compare with" in done.err
+    done = reproduce(expect("idtd", 0.99, 0.001))
+    assert done.code == 1
+    assert "OUTSIDE" in done.err
+    assert "1 of 1 figures are outside of what the recipe expects: idtd." in done.err
+    assert "IDTD" in done.out  # the report is shown all the same
+    done = reproduce(expect("idtd", 0.99, 0.001), more=("--set", "evaluate.students=3"))
+    assert done.code == 0
+    assert "what it expects is not compared" in done.err
 
 
 def test_without_a_command_there_is_help(idtd: Idtd) -> None:

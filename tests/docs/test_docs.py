@@ -21,6 +21,7 @@ DOCS = ROOT / "docs"
 SURFACE = {
     "demo-data": ("OUT", "--classes", "--train", "--test", "--size", "--frames", "--seed"),
     "sources": (),
+    "recipes": (),
     "prepare": (
         "SOURCE",
         "OUT",

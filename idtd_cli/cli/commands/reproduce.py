@@ -28,20 +28,25 @@ def reproduce(
 ) -> None:
     """Run all stages for every method that a recipe names, or for every cell of its grid, and report.
 
-    What is complete and unchanged is skipped.
+    What is complete and unchanged is skipped. Figures that the recipe expects stand beside those that were found; one
+    that is too far away ends the command with exit code 1.
 
     Example: idtd reproduce demo demo/
     """
     from idtd_cli.errors import InputError
+    from idtd_cli.report import expectation
     from idtd_cli.stages import reproduce as stage
     from idtd_cli.stages import tabulate
 
     chosen = options.recipe(recipe, None, set_)
+    named = None if source is None else Path(source).resolve().name
     if chosen.has_grid:
         table = tabulate.run(chosen, only or [], out, source, options.device(device), output.Terminal())
         output.show_table(table, out, json)
+        output.show_expected(expectation.in_table(chosen, named, table), changed=bool(set_))
         return
     if only:
         raise InputError(f"--only chooses cells of a grid, and the recipe {chosen.name} has none.", "Leave it out.")
     report = stage.run(chosen, out, source, options.device(device), output.Terminal())
     output.show_report(report, out / "report", json)
+    output.show_expected(expectation.in_report(chosen.expect, named, report), changed=bool(set_))
