@@ -27,6 +27,8 @@ Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
 _MOST_CELLS, _MOST_DISTILLATIONS = 1000, 10_000
 _SUFFIXES = (".yaml", ".yml")
+#: What a recipe never has of its base.
+_OWN = ("name", "description", "cost", "grid", "expect")
 Method = Literal["idtd", "pixel", "static-dynamic", "random", "herding", "k-center"]
 Selection = Literal["last", "best-on-validation", "peer-best-of-test"]
 FigureName = Literal["redundancy", "temporal", "qualitative"]
@@ -522,7 +524,7 @@ class Expectation(Section):
 
     of: Name = Field(description="an arm of the grid; without a grid a method, random or full")
     at: dict[Name, Name] = Field({}, description="where in the grid: axis → the name of its value")
-    on: str | None = Field(None, description="name of the source; null: the demo set")
+    data: str | None = Field(None, description="name of the source; null: the demo set")
     top1: Share | None = Field(description="mean over students, a share; null: not measured yet")
     within: Share | None = Field(None, description="how far another run may be from it")
     source: str = Field(min_length=1, description="who measured it on what, or `not measured yet`")
@@ -721,25 +723,15 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by path or by the name of a shipped one, and apply overrides `a.b=value`.
 
     Where the file names a `base`, another recipe by path (from its own folder) or name, it says only what is different
-    from it; a name, a description, a cost, a grid and what is expected are always its own. Where its section
+    from it; a name, a description, a cost and what is expected are always its own, and so is a grid, unless it says
+    `grid: base`. Where its section
     `evaluate`, or an override, names a `protocol`, a shipped one, that gives the keys that it has; those of the file,
     and later overrides, come after it.
 
     Raises:
         InputError: no such recipe, not YAML, or keys and values that do not fit; all of them are named at once.
     """
-    path, content = _read(source)
-    if "base" in content:
-        base = str(content.pop("base"))
-        base_path, base_content = _read(path.parent / base if Path(base).suffix in _SUFFIXES else base, path)
-        if "base" in base_content:
-            raise InputError(f"{path} has the base {base_path}, which has a base itself.", "Name that one as base.")
-        own = ("name", "description", "cost", "grid", "expect")
-        content = _merged({key: value for key, value in base_content.items() if key not in own}, content)
-    section = content.get("evaluate")
-    if isinstance(section, dict) and "protocol" in section:
-        name = section["protocol"]
-        content["evaluate"] = _merged(protocol(str(name)), {key: section[key] for key in section if key != "protocol"})
+    path, content = _layered(source)
     for override in overrides:
         if override.startswith("evaluate.protocol="):
             content = _merged(content, {"evaluate": protocol(override.partition("=")[2])})
@@ -755,6 +747,24 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if recipe.has_grid:
         recipe.cells()
     return recipe
+
+
+def _layered(source: str | Path, children: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
+    """The file of a recipe, and what it says on top of its base, which may have one as well."""
+    path, content = _read(source, children[-1] if children else None)
+    if path in children:
+        raise InputError(f"{path} is its own base, by way of {children[-1]}.", "Name another base.")
+    section = content.get("evaluate")
+    if isinstance(section, dict) and "protocol" in section:
+        own_keys = {key: value for key, value in section.items() if key != "protocol"}
+        content["evaluate"] = _merged(protocol(str(section["protocol"])), own_keys)
+    if "base" not in content:
+        return path, content
+    base = str(content.pop("base"))
+    _, below = _layered(path.parent / base if Path(base).suffix in _SUFFIXES else base, (*children, path))
+    if content.get("grid") == "base":
+        content["grid"] = below.get("grid", {})
+    return path, _merged({key: value for key, value in below.items() if key not in _OWN}, content)
 
 
 def _read(source: str | Path, child: Path | None = None) -> tuple[Path, dict[str, Any]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from idtd_cli import recipe
 from idtd_cli.errors import InputError
 from idtd_cli.recipe import Recipe
+from idtd_cli.students import registry
 from tests import tiny
 
 
@@ -37,6 +39,24 @@ def test_every_shipped_recipe_loads_and_describes_itself(name: str) -> None:
     assert loaded.name == name
     assert loaded.description
     assert recipe.load(path) == loaded
+
+
+@pytest.mark.parametrize("name", sorted(recipe.shipped()))
+def test_every_shipped_recipe_can_be_built(name: str) -> None:
+    """Each network of each of its cells takes the clips of that cell."""
+    loaded = recipe.load(name)
+    every = [cell.recipes[0] for cell in loaded.cells()] if loaded.has_grid else [loaded]
+    used = {(one.prepare.clip, network) for one in every for network in (one.distill.network, one.evaluate.student)}
+    for clip, network in used:
+        task = registry.Task(400, clip.frames, clip.height, clip.width)
+        with torch.device("meta"):
+            registry.STUDENTS[network.name](network, task)
+
+
+def test_a_figure_that_nobody_measured_is_expected_of_nobody() -> None:
+    for name in recipe.shipped():
+        for one in recipe.load(name).expect:
+            assert (one.top1 is None) == (one.source == "not measured yet"), name
 
 
 def _paths(section: dict[str, Any], prefix: str = "") -> list[str]:
@@ -399,7 +419,7 @@ def test_a_recipe_may_say_only_what_differs_from_its_base(path: Path) -> None:
     [
         ("nowhere", "There is no recipe nowhere, the base of "),
         ("nowhere.yaml", "nowhere.yaml, the base of "),
-        ("demo-table", "demo-table.yaml, which has a base itself."),
+        ("r.yaml", "r.yaml is its own base"),
     ],
 )
 def test_a_base_that_is_none_is_refused(path: Path, base: str, message: str) -> None:
@@ -407,6 +427,22 @@ def test_a_base_that_is_none_is_refused(path: Path, base: str, message: str) -> 
     with pytest.raises(InputError) as raised:
         recipe.load(path)
     assert message in raised.value.message
+
+
+def test_a_base_may_have_a_base_and_a_grid_may_be_taken_from_it(path: Path) -> None:
+    middle, child = path.with_name("middle.yaml"), path.with_name("child.yaml")
+    middle.write_text(
+        "name: middle\nbase: r.yaml\ndistill: {ipc: 2}\ngrid: {arms: {one: {}, two: {distill.steps: 0}}}\n"
+    )
+    child.write_text("name: child\nbase: middle.yaml\ndistill: {seed: 3}\n")
+    assert not recipe.load(child).has_grid
+    child.write_text("name: child\nbase: middle.yaml\ndistill: {seed: 3}\ngrid: base\n")
+    loaded = recipe.load(child)
+    assert (loaded.name, loaded.distill.ipc, loaded.distill.seed, list(loaded.arms)) == ("child", 2, 3, ["one", "two"])
+    assert loaded.prepare == recipe.load(path).prepare
+    middle.write_text("name: middle\nbase: child.yaml\n")
+    with pytest.raises(InputError, match="is its own base, by way of"):
+        recipe.load(child)
 
 
 def test_flat_has_every_key_once() -> None:

@@ -38,13 +38,15 @@ class Compared:
 def in_report(expected: Iterable[Expectation], source: str | None, report: ReportDocument) -> list[Compared]:
     """Expectations of a recipe without a grid that are for this source, by name; None is the demo set."""
     found = {result.method: result.top1.mean for result in ordered(report) if not result.plain}
-    return [Compared(one, found.get(one.of)) for one in expected if one.on == source]
+    return [Compared(one, found.get(one.of)) for one in expected if one.data == source]
 
 
 def in_table(recipe: Recipe, source: str | None, table: TableDocument) -> list[Compared]:
     """The same of one with a grid."""
     found = {(row.arm, _place(recipe.grid, row.place)): row.top1 for row in table.rows}
-    return [Compared(one, found.get((one.of, frozenset(one.at.items())))) for one in recipe.expect if one.on == source]
+    return [
+        Compared(one, found.get((one.of, frozenset(one.at.items())))) for one in recipe.expect if one.data == source
+    ]
 
 
 def _place(grid: GridConfig, place: dict[str, str]) -> frozenset[tuple[str, str]]:

@@ -69,7 +69,7 @@ def test_recipes_are_listed_with_what_they_show_and_cost(idtd: Idtd) -> None:
 
 def test_figures_are_compared_with_what_the_recipe_expects(idtd: Idtd, videos: Path, tmp_path: Path) -> None:
     def expect(of: str, top1: float | None, within: float | None) -> dict[str, object]:
-        return {"of": of, "on": videos.name, "top1": top1, "within": within, "source": "a test"}
+        return {"of": of, "data": videos.name, "top1": top1, "within": within, "source": "a test"}
 
     path, out = tmp_path / "r.yaml", tmp_path / "out"
     settings = tiny.settings(distill__steps=2, methods=["idtd"])

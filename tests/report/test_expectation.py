@@ -32,7 +32,7 @@ def test_a_figure_is_within_or_outside() -> None:
 
 
 def test_what_is_for_other_data_is_left_out() -> None:
-    ones = (expected("idtd", 0.6), expected("idtd", 0.1, on="bars"))
+    ones = (expected("idtd", 0.6), expected("idtd", 0.1, data="bars"))
     assert [one.expected.top1 for one in expectation.in_report(ones, None, report())] == [0.6]
     assert [one.expected.top1 for one in expectation.in_report(ones, "bars", report())] == [0.1]
     assert expectation.in_report(ones, "others", report()) == []
