@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
 from idtd_cli.report import html, statistics, summary
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import Difference, ReportDocument, Result, Spread
-from idtd_cli.runlog import Progress, read_lines
+from idtd_cli.runlog import Progress, Task, read_lines
 from idtd_cli.stages import clips
 from idtd_cli.students import registry, scoring
 from idtd_cli.students.predictions import Predictions
@@ -104,20 +105,26 @@ def run(
             f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
         )
 
-    def predict(entry: _Entry, number: int) -> Predictions:
-        return scoring.score(config, number, task, normalisation, entry.videos(number), entry.segments, held)
+    def predict(entry: _Entry, number: int, watch: Callable[[int, torch.Tensor], None]) -> Predictions:
+        return scoring.score(config, number, task, normalisation, entry.videos(number), entry.segments, held, watch)
 
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     scores = _Scores(out / SCORES, parents["prepared"] + parents["evaluate"])
     judged = []
-    with progress.stage("evaluate", sum(entry.students for entry in entries)) as bar:
+    every = [(entry, number) for entry in entries for number in range(entry.students)]
+    known = sum(scores.knows(entry.digest, number) for entry, number in every)
+    steps = config.fit.steps
+    # Updates, not students, so that the bar moves and the time left is known while one trains.
+    with progress.stage("evaluate", len(every) * steps, known * steps) as bar:
         for entry in entries:
             students, seconds = [], 0.0
             for number in range(entry.students):
-                found, took = scores.get_or_compute(entry.digest, number, lambda e=entry, n=number: predict(e, n))  # type: ignore[misc]
+                facts = {"trained_on": entry.set or entry.method, "student": f"{number + 1} of {entry.students}"}
+                watch = partial(_advance, bar, facts)
+                found, took = scores.get_or_compute(entry.digest, number, partial(predict, entry, number, watch))
+                bar.advance(0, **facts, top1=found.top(1))
                 students.append(found)
                 seconds += took
-                bar.advance(trained_on=entry.method, top1=found.top(1))
             judged.append(_Judged(entry, students, seconds))
 
     report = ReportDocument(
@@ -138,6 +145,11 @@ def run(
     storage.write_text(out / PAGE, html.render(report, sheet))
     report.write(out)  # last: it marks the folder as complete
     return report
+
+
+def _advance(bar: Task, facts: dict[str, object], _step: int, _loss: torch.Tensor) -> None:
+    """One update of a student is done. The loss is not looked at: that would wait for the GPU."""
+    bar.advance(**facts)
 
 
 def _is_part(old: dict[str, str], new: dict[str, str]) -> bool:
@@ -297,9 +309,13 @@ class _Scores:
         self._lines = list(read_lines(path))
         self._known = {line["key"]: line for line in self._lines if "place" in line}
 
+    def knows(self, entry: str, number: int) -> bool:
+        """Whether a student was trained already."""
+        return self._key(entry, number) in self._known
+
     def get_or_compute(self, entry: str, number: int, compute: Callable[[], Predictions]) -> tuple[Predictions, float]:
         """What a student says, and its seconds, computed and written down unless they are known."""
-        key = storage.sha256_bytes(f"{self._protocol} {entry} {number}".encode())
+        key = self._key(entry, number)
         if key not in self._known:
             began = time.perf_counter()
             said = compute()
@@ -310,3 +326,6 @@ class _Scores:
             storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
         known = self._known[key]
         return Predictions(torch.tensor(known["found"]), torch.tensor(known["place"])), known["seconds"]
+
+    def _key(self, entry: str, number: int) -> str:
+        return storage.sha256_bytes(f"{self._protocol} {entry} {number}".encode())
