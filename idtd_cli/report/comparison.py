@@ -8,7 +8,8 @@ from typing import Any
 
 from idtd_cli.recipe import flat
 from idtd_cli.report.document import ReportDocument, Result
-from idtd_cli.report.summary import aligned, between, heading, name, percent, size
+from idtd_cli.report.summary import between, heading, name, percent, size
+from idtd_cli.report.text import aligned
 
 #: How many students there are, and whether they learn from soft labels, is told with each result.
 _TOLD = frozenset({"students", "full_students", "soft_labels"})

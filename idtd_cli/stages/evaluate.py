@@ -23,7 +23,7 @@ from idtd_cli.method.real_clips import RealClips
 from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
-from idtd_cli.report import html, statistics, summary
+from idtd_cli.report import html, markdown, statistics, summary
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import Difference, ReportDocument, Result, Spread
 from idtd_cli.runlog import Progress, Task, read_lines
@@ -35,6 +35,7 @@ from idtd_cli.students.training import LabelledVideos
 #: Scores of students already trained, one line each: an evaluation that was stopped goes on from here.
 SCORES = "scores.jsonl"
 PAGE = "report.html"
+TEXT = "report.md"
 SHEET = "clips.png"
 #: Sets of a size that are compared with each other, and not with random clips alone: more pairs nobody reads.
 _COMPARED = 8
@@ -143,13 +144,14 @@ def run(
     sheet = contact_sheet(source.document.classes, _sheet_columns(opened, real, clip.frames))
     sheet.save(out / SHEET)
     storage.write_text(out / PAGE, html.render(report, sheet))
+    storage.write_text(out / TEXT, markdown.render(report))
     report.write(out)  # last: it marks the folder as complete
     return report
 
 
-def _advance(bar: Task, facts: dict[str, object], _step: int, _loss: torch.Tensor) -> None:
+def _advance(bar: Task, facts: dict[str, str], _step: int, _loss: torch.Tensor) -> None:
     """One update of a student is done. The loss is not looked at: that would wait for the GPU."""
-    bar.advance(**facts)
+    bar.advance(1, **facts)
 
 
 def _is_part(old: dict[str, str], new: dict[str, str]) -> bool:

@@ -68,7 +68,9 @@ def test_a_report_compares_the_set_with_random_clips_and_the_full_data(
         assert result.seconds > 0
     assert (ours.set, ours.seed, ours.segments) == (exported.name, 0, 2)
     assert (random.set, random.seed, random.segments) == (None, None, 1)
-    assert {path.name for path in reported.iterdir()} == {"report.json", "report.html", "clips.png", "scores.jsonl"}
+    assert {path.name for path in reported.iterdir()} == {
+        "report.json", "report.html", "report.md", "clips.png", "scores.jsonl",
+    }  # fmt: skip
 
 
 def test_a_report_holds_more_than_a_mean(reported: Path) -> None:
@@ -213,7 +215,7 @@ def test_the_bar_moves_while_a_student_trains(prepared: Path, exported: Path, tm
 def test_evaluating_again_gives_the_same_report(prepared: Path, exported: Path, reported: Path, tmp_path: Path) -> None:
     out = tiny.evaluate([exported], prepared, tmp_path / "report")
     assert without_seconds(read(out)) == without_seconds(read(reported))
-    for name in ("report.html", "clips.png"):
+    for name in ("report.html", "report.md", "clips.png"):
         assert (out / name).read_bytes() == (reported / name).read_bytes()
 
 
