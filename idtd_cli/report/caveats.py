@@ -31,14 +31,15 @@ def _split(report: ReportDocument) -> Iterator[str]:
 
 
 def _students(report: ReportDocument) -> Iterator[str]:
-    few = [result for result in ordered(report) if result.top1.n < _STUDENTS]
-    if not few:
-        return
-    if len({result.top1.n for result in report.results}) == 1:
-        who = f"{few[0].top1.n} of each"
-    else:
-        who = _listed(f"{result.top1.n} of {sized(result)}" for result in few)
-    yield f"Few students ({who}): with fewer than {_STUDENTS}, spreads and intervals come out too small."
+    few: dict[int, list[Result]] = {}
+    for result in ordered(report):
+        if result.top1.n < _STUDENTS:
+            few.setdefault(result.top1.n, []).append(result)
+    if few:
+        who = "; ".join(
+            f"{n} of {sized(same[0]) if len(same) == 1 else f'each of {len(same)} results'}" for n, same in few.items()
+        )
+        yield f"Few students ({who}): with fewer than {_STUDENTS}, spreads and intervals come out too small."
 
 
 def _videos(report: ReportDocument) -> Iterator[str]:

@@ -26,6 +26,7 @@ from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
 from idtd_cli.report import html, markdown, statistics, summary
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import Difference, ReportDocument, Result, Spread
+from idtd_cli.report.videos import shown
 from idtd_cli.runlog import Progress, Task, read_lines
 from idtd_cli.stages import clips
 from idtd_cli.students import registry, scoring
@@ -141,9 +142,9 @@ def run(
         hardware=provenance.hardware(device),
         versions=provenance.versions(),
     )
-    sheet = contact_sheet(source.document.classes, _sheet_columns(opened, real, clip.frames))
-    sheet.save(out / SHEET)
-    storage.write_text(out / PAGE, html.render(report, sheet))
+    columns = _sheet_columns(opened, real, clip.frames)
+    contact_sheet(source.document.classes, columns).save(out / SHEET)
+    storage.write_text(out / PAGE, html.render(report, shown(source.document.classes, columns)))
     storage.write_text(out / TEXT, markdown.render(report))
     report.write(out)  # last: it marks the folder as complete
     return report
@@ -289,7 +290,7 @@ def _differences(judged: Sequence[_Judged]) -> Iterator[Difference]:
 def _sheet_columns(
     sets: Sequence[tuple[Path, SetDocument]], real: RealClips, frames: int
 ) -> dict[str, NDArray[np.uint8]]:
-    """For the contact sheet: a random real clip of each class, and each method's first video of each class."""
+    """To look at: a random real clip of each class, and each method's first video of each class."""
     generator = torch.Generator(real.videos_NF3HW.device).manual_seed(0)
     columns = {"real": _to_numpy(random_clips(real, 1, frames, generator))}
     for path, document in sets:

@@ -75,8 +75,9 @@ def test_of_a_result(more: Result, told: str) -> None:
     assert caveats(sound(more)) == [told]
 
 
-def test_few_students_of_all_are_told_once() -> None:
-    assert "Few students (1 of each): with" in caveats(report(result("idtd", 1, [0.7]), result("random", 1, [0.2])))[0]
+def test_few_students_are_counted_together() -> None:
+    found = caveats(report(result("idtd", 1, [0.7]), result("random", 1, [0.2]), result("full", None, [0.5, 0.5])))
+    assert found[0].startswith("Few students (1 of each of 2 results; 2 of full data): with fewer than 5")
 
 
 def test_one_distillation_of_all_is_told_once() -> None:
