@@ -17,6 +17,8 @@ from idtd_cli.video import encode
 _MOST_CHARACTERS = 4_000_000
 #: Browsers of phones hold no more players than about 40.
 _MOST_VIDEOS, _MOST_CLASSES, _MOST_COLUMNS = 36, 12, 9
+#: Short side, in pixels, that a page shows.
+_SIDE = 128
 #: Between small and true; the sets' own files are better (`videos/` of each).
 _CRF = 23
 #: A stored clip has no rate of its own; this lets a person see what a short one holds.
@@ -67,8 +69,9 @@ def _characters(row: Sequence[tuple[str, str]]) -> int:
 
 
 def _address(frames_THW3: NDArray[np.uint8]) -> str:
-    """A video as a data: address."""
+    """A video as a data: address; of small frames, pixels become squares."""
+    factor = max(1, _SIDE // min(frames_THW3.shape[1:3]))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        encode.write_viewable(path, frames_THW3, _FPS, crf=_CRF)
+        encode.write_h264(path, frames_THW3.repeat(factor, axis=1).repeat(factor, axis=2), _FPS, crf=_CRF)
         return "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -30,14 +30,14 @@ def write_lossless(path: Path, frames_THW3: Frames, fps: float) -> None:
     _run(path, frames_THW3, fps, {"c:v": "libx264rgb", "qp": 0, "pix_fmt": "rgb24"})
 
 
-def write_viewable(path: Path, frames_THW3: Frames, fps: float, *, crf: int = 18) -> None:
+def write_viewable(path: Path, frames_THW3: Frames, fps: float) -> None:
     """Write a video for people, which every browser plays; small frames are enlarged to squares of pixels.
 
     Raises:
         IdtdError: ffmpeg failed.
     """
     factor = -(-_VIEWABLE // min(frames_THW3.shape[1:3]))
-    write_h264(path, frames_THW3.repeat(factor, axis=1).repeat(factor, axis=2), fps, crf=crf)
+    write_h264(path, frames_THW3.repeat(factor, axis=1).repeat(factor, axis=2), fps, crf=18)
 
 
 def write_h264(path: Path, frames_THW3: Frames, fps: float, *, crf: int) -> None:

@@ -39,6 +39,12 @@ def test_each_class_shows_its_video_of_each_set_large_enough_to_see() -> None:
     assert found.left_out == ""
 
 
+@pytest.mark.parametrize(("side", "played"), [(16, 128), (32, 128), (50, 100), (64, 128), (112, 112), (224, 224)])
+def test_small_pixels_become_squares(side: int, played: int) -> None:
+    ((_, ((_, address),)),) = shown(("a",), {"real": film(1, side=side)}).rows
+    assert read(address).shape == (4, played, played, 3)
+
+
 def test_the_same_videos_give_the_same_page() -> None:
     columns = {"real": film(1, noise=True)}
     assert shown(("a",), columns) == shown(("a",), columns)
