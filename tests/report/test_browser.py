@@ -97,6 +97,15 @@ def test_videos_play_and_the_keyboard_stops_them(context: Any, address: str) -> 
     page.wait_for_function(f"{PLAYING}.every(Boolean)")
 
 
+def test_the_page_of_an_evaluation_plays(context: Any, reported: Path) -> None:
+    page = context.new_page()
+    page.goto((reported / "report.html").as_uri())
+    page.wait_for_function(f"{PLAYING}.every(Boolean)")
+    assert page.locator("video").count() == 3 * 2  # of each class a real video, and one of the set
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    assert violations(page) == []
+
+
 @pytest.mark.parametrize("context", [{"reduced_motion": "reduce"}], indirect=True)
 def test_nothing_moves_for_those_who_asked_for_that_until_they_say_so(context: Any, address: str) -> None:
     page = context.new_page()
