@@ -103,12 +103,12 @@ def _words(facts: dict[str, object]) -> str:
 
 def show_report(report: ReportDocument, folder: Path, as_json: bool) -> None:
     """A report on stdout: the document itself, or the summary and where the files are."""
-    from idtd_cli.report import summary
+    from idtd_cli.report import text
 
     if as_json:
         say((folder / report.FILE).read_text(encoding="utf-8").rstrip("\n"))
         return
-    say(summary.render(report))
+    say(text.render(report))
     say(f"\nOpen {folder / 'report.html'} in a browser; all figures are in {folder / report.FILE}.")
 
 

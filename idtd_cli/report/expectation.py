@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from idtd_cli.recipe import Expectation, GridConfig, Recipe
 from idtd_cli.report.document import ReportDocument
-from idtd_cli.report.summary import aligned, ordered
+from idtd_cli.report.summary import ordered
 from idtd_cli.report.table import TableDocument
+from idtd_cli.report.text import aligned
 
 _HEADER = ("expected of", "top-1 %", "found", "", "measured")
 

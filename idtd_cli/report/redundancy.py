@@ -21,7 +21,7 @@ from idtd_cli.method.redundancy import inter_sample, within_sample
 from idtd_cli.method.temporal_augmentation import read, whole
 from idtd_cli.prepared import PreparedSet, Row
 from idtd_cli.recipe import StudentConfig
-from idtd_cli.report import summary
+from idtd_cli.report import text
 from idtd_cli.report.document import Spread
 from idtd_cli.runlog import Progress
 from idtd_cli.students import registry
@@ -84,7 +84,7 @@ def table(found: Sequence[ClassRedundancy]) -> str:
     """The measure as aligned text."""
     rows = [("class", "clips", "inter-sample", "within-sample")]
     rows += [(each.name, str(each.clips), _words(each.inter), _words(each.within)) for each in found]
-    return summary.aligned(rows)
+    return text.aligned(rows)
 
 
 def _draw(rows: list[Row]) -> list[Row]:

@@ -1,10 +1,12 @@
-"""The one-screen summary of a report, as plain text."""
+"""What a report says, in words and in rows: the same for the terminal, for report.md and for report.html."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator
 
-from idtd_cli.report.document import ReportDocument, Result, Spread
+from idtd_cli.recipe import ScoringConfig, StudentFitConfig, flat, followed
+from idtd_cli.report.document import Difference, ReportDocument, Result, Spread
 
 #: What each method is called for people, in the order in which they are shown.
 TITLES = {
@@ -36,25 +38,21 @@ def ordered(report: ReportDocument) -> list[Result]:
 
 
 def notes(report: ReportDocument) -> list[str]:
-    """What has to be said of the methods in a report, and of how their sets were chosen."""
+    """What has to be said of the methods in a report."""
     methods = {result.method for result in report.results}
-    found = [note for method, note in NOTES.items() if method in methods]
-    chosen = [
-        name(result) for result in ordered(report) if result.selection == "peer-best-of-test" and not result.plain
-    ]
-    if chosen:
-        found.append(
-            f"{', '.join(chosen)}: the step was chosen by its score on the test videos (selection "
-            "peer-best-of-test), as the peers do. The figure says how well it fits these videos, not how well it does "
-            "on others, and is no match for figures of sets that were chosen without them."
-        )
-    return found
+    return [note for method, note in NOTES.items() if method in methods]
 
 
 def title(result: Result) -> str:
     """What students trained on."""
-    told = ", soft labels" if result.soft_labels else ", seen as plain videos" if result.plain else ""
-    return TITLES[result.method] + told
+    told = [TITLES[result.method]]
+    if result.selection == "peer-best-of-test":
+        told.append("chosen on test")
+    if result.soft_labels:
+        told.append("soft labels")
+    if result.plain:
+        told.append("seen as plain videos")
+    return ", ".join(told)
 
 
 def across(report: ReportDocument) -> list[tuple[str, ...]]:
@@ -73,6 +71,11 @@ def across(report: ReportDocument) -> list[tuple[str, ...]]:
 def percent(spread: Spread) -> str:
     """`45.3 ± 2.1`: mean and standard deviation in per cent."""
     return f"{100 * spread.mean:.1f} ± {100 * spread.std:.1f}"
+
+
+def share(value: float) -> str:
+    """`45.3 %`."""
+    return f"{100 * value:.1f} %"
 
 
 def between(interval: tuple[float, float], sign: str = "") -> str:
@@ -125,9 +128,15 @@ def differences(report: ReportDocument) -> list[str]:
     for pair in report.differences:
         one, other = names[pair.one, pair.ipc], names[pair.other, pair.ipc]
         points = f"{100 * pair.top1:+.1f} points, {between(pair.interval, '+')}"
-        verdict = "within the noise" if pair.is_noise else ("better" if pair.top1 > 0 else "worse")
-        lines.append(f"{one} against {other}, {pair.ipc} a class: {points}: {verdict}")
+        lines.append(f"{one} against {other}, {pair.ipc} a class: {points}: {verdict(pair)}")
     return lines
+
+
+def verdict(pair: Difference) -> str:
+    """What the first of a pair is to the other."""
+    if pair.is_noise:
+        return "within the noise"
+    return "better" if pair.top1 > 0 else "worse"
 
 
 def per_class(report: ReportDocument) -> list[tuple[str, ...]]:
@@ -140,29 +149,67 @@ def per_class(report: ReportDocument) -> list[tuple[str, ...]]:
     return rows
 
 
+def sized(result: Result) -> str:
+    """`IDTD, 1 a class`: a result among those of other sizes."""
+    return name(result) + (f", {result.ipc} a class" if result.ipc else "")
+
+
+def finding(report: ReportDocument) -> str:
+    """What came out, in one sentence: the set with the highest mean, and what that is to be held against."""
+    sets = [result for result in ordered(report) if result.set and not result.plain]
+    best = max(sets or ordered(report), key=lambda result: result.top1.mean)
+    among = f", the highest of {len(sets)} sets" if len(sets) > 1 else ""
+    parts = [
+        f"Trained on {sized(best)}, {size(best.stored_bytes)}, students find {share(best.top1.mean)} of the "
+        f"{report.scored_split} videos{among}"
+    ]
+    for other in ordered(report):
+        if other is best or other.set or other.ipc not in (best.ipc, None):
+            continue
+        apart = [d for d in report.differences if (d.one, d.other, d.ipc) == (best.set, other.method, other.ipc)]
+        told = f" ({'' if apart[0].is_noise else 'the set is '}{verdict(apart[0])})" if apart else ""
+        parts.append(f"on {'as many' if other.ipc else 'the'} {title(other)}, {share(other.top1.mean)}{told}")
+    return "; ".join([*parts, f"by chance, {share(report.chance)}"]) + "."
+
+
 def heading(report: ReportDocument) -> str:
     """What was scored, and what a figure is."""
     return (
         f"{report.source}: top-1 on {report.scored_videos} {report.scored_split} videos of {len(report.classes)} "
-        f"classes (chance {100 * report.chance:.1f} %), mean ± std over students"
+        f"classes (chance {share(report.chance)}), mean ± std over students"
     )
 
 
-def render(report: ReportDocument) -> str:
-    """The summary: what was scored, the table, aligned, and notes on it."""
-    head = f"{heading(report)}; intervals are of students and videos"
-    tables = [aligned(rows) for rows in (table(report), across(report)) if rows]
-    return "\n\n".join([head, *tables, "\n".join(differences(report)), *notes(report)])
-
-
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """A header and rows as text: names to the left, figures to the right, a rule under the header."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
+def reading(report: ReportDocument) -> list[str]:
+    """How the figures are to be read."""
+    return [
+        "A figure is the mean and the standard deviation over students: networks of the same kind "
+        f"({report.protocol.student.name}) that are trained from scratch on the set alone. Its interval holds 95 % of "
+        "bootstrap draws of the students and of the videos.",
+        f"Every student has {_length(report.protocol.fit)}, and is scored after the last: none is picked by score.",
+        *_scoring(report.protocol.scoring),
+        *[f"The protocol has a name: {name}." for name in followed(report.protocol)],
+        "“stored” counts the uncompressed pixels that a set keeps, the same way for all of them.",
+        *notes(report),
     ]
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(lines)
+
+
+def _length(fit: StudentFitConfig) -> str:
+    return f"{fit.steps} updates" if fit.epochs is None else f"{fit.epochs} passes over its set"
+
+
+def _scoring(scoring: ScoringConfig) -> Iterator[str]:
+    if scoring.views > 1:
+        how = "each counts by itself" if scoring.combine == "accuracy" else "their probabilities are averaged"
+        yield f"Every video is asked for in {scoring.views} temporal views; {how}."
+
+
+def protocol(report: ReportDocument) -> list[tuple[str, str]]:
+    """Keys of the recipe and their values, as `--set` takes them."""
+    return [(f"evaluate.{key}", json.dumps(value)) for key, value in flat(report.protocol).items()]
+
+
+def provenance(report: ReportDocument) -> list[tuple[str, str]]:
+    """What made the report, and the digests of what it was made from."""
+    software = ", ".join(f"{package} {version}" for package, version in report.versions.items())
+    return [("hardware", report.hardware), ("software", f"{report.created_by}; {software}"), *report.parents.items()]

@@ -16,7 +16,9 @@ from pydantic import Field
 from idtd_cli.documents import Document
 from idtd_cli.recipe import Cell, Recipe, Section
 from idtd_cli.report.document import ReportDocument, Result
-from idtd_cli.report.summary import NOTES, TITLES, aligned, ordered, size
+from idtd_cli.report.markdown import listed
+from idtd_cli.report.summary import NOTES, TITLES, ordered, size
+from idtd_cli.report.text import aligned
 
 MARKDOWN = "table.md"
 CSV = "table.csv"
@@ -194,10 +196,7 @@ def to_csv(document: TableDocument) -> str:
 
 def to_markdown(document: TableDocument) -> str:
     """The table to read, and what its figures are."""
-    header, *rows = _lines(document)
-    lines = [header, ("---",) * len(header), *rows]
-    listed = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    parts = [f"# {document.name}", document.description, listed, _notes(document)]
+    parts = [f"# {document.name}", document.description, listed(_lines(document)), _notes(document)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

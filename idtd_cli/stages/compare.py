@@ -17,7 +17,9 @@ def run(folders: Sequence[Path]) -> Comparison:
     Raises:
         InputError: a folder holds no report, or reports were not measured alike; every key that differs is named.
     """
-    reports = {str(folder): documents.read(ReportDocument, folder) for folder in folders}
+    # A report that is named twice, or copied, stands once.
+    read = {(report := documents.read(ReportDocument, folder)).digest(): (str(folder), report) for folder in folders}
+    reports = dict(read.values())
     first, *others = reports
     apart = {other: differing(reports[first], reports[other]) for other in others}
     told = [f"  {other}: {'; '.join(keys)}" for other, keys in apart.items() if keys]

@@ -15,7 +15,7 @@ from idtd_cli.documents import Document
 from idtd_cli.errors import InputError
 from idtd_cli.experts_folder import ExpertsDocument
 from idtd_cli.prepared import PreparedDocument, PreparedSet
-from idtd_cli.report import chart, summary, table
+from idtd_cli.report import chart, summary, table, text
 from idtd_cli.report import redundancy as measure
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import ReportDocument
@@ -186,7 +186,7 @@ def _set(folder: Path, document: Any) -> str:
 
 
 def _report(folder: Path, document: Any) -> str:
-    return _page(folder, document, {"hardware": document.hardware}) + "\n\n" + summary.render(document)
+    return _page(folder, document, {"hardware": document.hardware}) + "\n\n" + text.render(document)
 
 
 def _table(folder: Path, document: Any) -> str:

@@ -16,41 +16,62 @@ from idtd_cli.report.redundancy import ClassRedundancy
 from tests.report.making import report, result
 
 _SVG = "{http://www.w3.org/2000/svg}"
+SEVERAL = (
+    result("random", 1, [0.2], interval=(0.1, 0.3)),
+    result("random", 5, [0.4], interval=(0.3, 0.5)),
+    result("idtd", 1, [0.5], set="a", interval=(0.4, 0.6)),
+    result("idtd", 1, [0.7], set="b", interval=(0.55, 0.9)),
+    result("idtd", 5, [0.8], interval=(0.7, 0.9)),
+    result("pixel", 1, [0.3]),
+    result("full", None, [0.9]),
+)
 
 
-def bars(svg: str) -> dict[str, float]:
-    """Colour → length of the bars."""
-    found = {}
+def test_a_curve_is_what_goes_by_one_name_and_has_several_sizes() -> None:
+    random, idtd = chart.curves(report(*SEVERAL))
+    assert (random.method, random.points) == ("random", ((1, 0.2, 0.1, 0.3), (5, 0.4, 0.3, 0.5)))
+    assert (idtd.title, idtd.soft_labels) == ("IDTD", False)
+    assert idtd.points == (pytest.approx((1, 0.6, 0.4, 0.9)), (5, 0.8, 0.7, 0.9))
+    soft = chart.curves(report(*SEVERAL, result("idtd", 5, [0.1], soft_labels=True, set="soft")))
+    assert soft == [random, idtd]  # one size of it
+    assert chart.curves(report()) == []
+    assert chart.curves_svg(report()) == ""
+
+
+def places(svg: str, colour: str) -> list[tuple[float, float]]:
+    """The points of the line of a colour."""
     for path in ElementTree.fromstring(svg).iter(f"{_SVG}path"):
         style = path.get("style", "")
-        for colour in chart._COLOURS.values():
-            if f"fill: {colour}" in style and "opacity: 0.85" in style:
-                xs = [float(x) for x in re.findall(r"[ML] ([\d.]+) ", path.get("d", ""))]
-                found[colour] = max(xs) - min(xs)
-    return found
+        if "fill: none" in style and f"stroke: {colour}" in style and "stroke-width: 1.5" in style:
+            return [(float(x), float(y)) for x, y in re.findall(r"[ML] ([\d.]+) ([\d.]+)", path.get("d", ""))]
+    raise AssertionError(colour)
 
 
-def test_bars_are_as_long_as_the_means() -> None:
-    svg = chart.accuracy_svg(
-        report(result("full", None, [0.8]), result("idtd", 1, [0.5, 0.7]), result("random", 1, [0.2]))
-    )
-    root = ElementTree.fromstring(svg)
-    assert root.tag == f"{_SVG}svg"
-    length = bars(svg)
-    assert length[chart._COLOURS["idtd"]] / length[chart._COLOURS["full"]] == pytest.approx(0.6 / 0.8, rel=1e-3)
-    assert length[chart._COLOURS["random"]] / length[chart._COLOURS["full"]] == pytest.approx(0.2 / 0.8, rel=1e-3)
+def test_lines_are_where_the_means_are() -> None:
+    svg = chart.curves_svg(report(*SEVERAL))
+    assert ElementTree.fromstring(svg).tag == f"{_SVG}svg"
+    (left, low), (right, high) = places(svg, chart.colour("random"))
+    (_, idtd), (_, best) = places(svg, chart.colour("idtd"))
+    assert left < right
+    assert (low - idtd) / (low - high) == pytest.approx(0.4 / 0.2, rel=1e-3)
+    assert (low - best) / (low - high) == pytest.approx(0.6 / 0.2, rel=1e-3)
+    assert svg.count("fill-opacity: 0.15") == 2
 
 
-def test_words_are_drawn() -> None:
-    svg = chart.accuracy_svg(report(scored_split="validation"))
-    for text in ("chance", "IDTD, 1 a class", "full data", "random real clips, 1 a class", "top-1 on validation, %"):
-        assert f"<!-- {text} -->" in svg
+def test_words_of_a_chart_are_text_in_the_colour_of_the_page() -> None:
+    svg = chart.curves_svg(report(*SEVERAL, scored_split="validation"))
+    text = "".join(ElementTree.fromstring(svg).itertext())
+    for words in ("videos a class", "top-1 on validation, %"):
+        assert words in text
+    assert "currentColor" in svg
+    assert "#000000" not in svg
+    assert "#ffffff" not in svg
 
 
 def test_the_same_report_gives_the_same_bytes_and_leaves_matplotlib_alone() -> None:
-    before = mpl.rcParams["svg.hashsalt"]
-    assert chart.accuracy_svg(report()) == chart.accuracy_svg(report())
-    assert mpl.rcParams["svg.hashsalt"] == before
+    before = mpl.rcParams["svg.hashsalt"], mpl.rcParams["svg.fonttype"]
+    assert chart.curves_svg(report(*SEVERAL)) == chart.curves_svg(report(*SEVERAL))
+    assert (mpl.rcParams["svg.hashsalt"], mpl.rcParams["svg.fonttype"]) == before
 
 
 def dots(png: bytes) -> int:

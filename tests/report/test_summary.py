@@ -89,21 +89,7 @@ def test_a_method_that_needs_a_note_has_one() -> None:
     noted = report(result("static-dynamic", 1, [0.5]), result("random", 1, [0.3]))
     (note,) = summary.notes(noted)
     assert "counted as what its videos are rendered from" in note
-    assert summary.render(noted).endswith(f"\n\n{note}")
-
-
-def test_the_screen_says_what_was_scored_and_is_aligned() -> None:
-    head, blank, *lines = summary.render(report()).splitlines()
-    assert head == (
-        "bars: top-1 on 40 test videos of 2 classes (chance 50.0 %), mean ± std over students; intervals are of "
-        "students and videos"
-    )
-    assert blank == ""
-    assert lines[2 + 3 :] == [""]
-    lines = lines[: 2 + 3]
-    assert len({len(line) for line in lines}) == 1
-    assert set(lines[1]) == {"-"}
-    assert "60.0 ± 14.1" in lines[3]
+    assert note in summary.reading(noted)
 
 
 def test_top5_has_a_column_where_there_is_one() -> None:
@@ -128,7 +114,6 @@ def test_a_difference_inside_the_noise_is_called_that() -> None:
         "pixel matching (b) against IDTD (a), 1 a class: -25.0 points, -30.0 to -20.0: worse",
     ]
     assert summary.differences(found) == lines
-    assert "\n".join(lines) in summary.render(found)
 
 
 def test_class_by_class() -> None:
@@ -136,3 +121,38 @@ def test_class_by_class() -> None:
     assert summary.per_class(found) == [
         ("class", "random real clips, 1", "IDTD, 1"), ("left", "75", "90"), ("right", "50", "–"),
     ]  # fmt: skip
+
+
+def test_what_came_out_in_one_sentence() -> None:
+    pair = Difference(one="b", other="random", ipc=1, students=1, top1=0.4, interval=(0.3, 0.5))
+    several = report(
+        result("full", None, [0.9]),
+        result("idtd", 1, [0.7], set="b"),
+        result("pixel", 1, [0.5]),
+        result("random", 1, [0.3]),
+        result("random", 5, [0.4]),
+        differences=(pair,),
+    )
+    assert summary.finding(several) == (
+        "Trained on IDTD (b), 1 a class, 1.5 KB, students find 70.0 % of the test videos, the highest of 2 sets; on as "
+        "many random real clips, 30.0 % (the set is better); on the full data, 90.0 %; by chance, 50.0 %."
+    )
+    alone = report(result("idtd", 1, [0.7]), scored_split="validation")
+    assert summary.finding(alone) == (
+        "Trained on IDTD, 1 a class, 1.5 KB, students find 70.0 % of the validation videos; by chance, 50.0 %."
+    )
+
+
+def test_protocol_and_provenance_are_rows() -> None:
+    found = report()
+    assert ("evaluate.fit.weight_decay", "0.0005") in summary.protocol(found)
+    assert ("evaluate.fit.flip", "false") in summary.protocol(found)
+    assert summary.provenance(found) == [
+        ("hardware", "a machine"), ("software", f"{found.created_by}; python 3, torch 2"), ("prepared", "0123"),
+        ("evaluate", "4567"),
+    ]  # fmt: skip
+
+
+def test_each_key_of_the_protocol_can_be_set_as_it_is_written() -> None:
+    overrides = [f"{key}={value}" for key, value in summary.protocol(report())]
+    assert recipe.load("demo", overrides).evaluate == report().protocol

@@ -16,7 +16,7 @@ from idtd_cli.method.network import Network
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import ScoringConfig
-from idtd_cli.report import summary
+from idtd_cli.report import summary, text
 from idtd_cli.report.document import ReportDocument, Result
 from idtd_cli.stages.evaluate import scores as scores_file
 from idtd_cli.students import scoring
@@ -70,7 +70,9 @@ def test_a_report_compares_the_set_with_random_clips_and_the_full_data(
         assert result.seconds > 0
     assert (ours.set, ours.seed, ours.segments) == (exported.name, 0, 2)
     assert (random.set, random.seed, random.segments) == (None, None, 1)
-    assert {path.name for path in reported.iterdir()} == {"report.json", "report.html", "clips.png", "scores.jsonl"}
+    assert {path.name for path in reported.iterdir()} == {
+        "report.json", "report.html", "report.md", "clips.png", "scores.jsonl",
+    }  # fmt: skip
 
 
 def test_a_report_holds_more_than_a_mean(reported: Path) -> None:
@@ -149,16 +151,23 @@ def without_seconds(report: ReportDocument) -> ReportDocument:
     return report.model_copy(update={"results": results})
 
 
-@pytest.mark.parametrize("after", [1, 2, 4])
+def stopped_after(students: int) -> Impatient:
+    """Somebody presses Ctrl-C while the next student trains."""
+    return Impatient(students * recipe().evaluate.fit.steps + 1)
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 4])
 def test_an_evaluation_that_was_stopped_goes_on(
     prepared: Path, exported: Path, reported: Path, tmp_path: Path, trained: list[int], after: int
 ) -> None:
     out = tmp_path / "report"
     with pytest.raises(KeyboardInterrupt):
-        tiny.evaluate([exported], prepared, out, progress=Impatient(after))
-    assert trained == [0, 1, 0, 1][:after]
+        tiny.evaluate([exported], prepared, out, progress=stopped_after(after))
+    assert trained == [0, 1, 0, 1, 0][: after + 1]
     trained.clear()
-    tiny.evaluate([exported], prepared, out)
+    heard = Heard()
+    tiny.evaluate([exported], prepared, out, progress=heard)
+    assert heard.advanced == 5 * recipe().evaluate.fit.steps  # what was done before counts as done
     assert trained == [0, 1, 0, 1, 0][after:]
     assert without_seconds(read(out)) == without_seconds(read(reported))
 
@@ -169,14 +178,14 @@ def test_a_score_that_was_cut_off_is_made_again_once(
 ) -> None:
     out = tmp_path / "report"
     with pytest.raises(KeyboardInterrupt):
-        tiny.evaluate([exported], prepared, out, progress=Impatient(2))
+        tiny.evaluate([exported], prepared, out, progress=stopped_after(2))
     path = out / scores_file.FILE
     path.write_bytes(path.read_bytes()[:-cut])
     trained.clear()
     with pytest.raises(KeyboardInterrupt):
-        tiny.evaluate([exported], prepared, out, progress=Impatient(3))
+        tiny.evaluate([exported], prepared, out, progress=stopped_after(3))
     tiny.evaluate([exported], prepared, out)
-    assert len(trained) == (3 if cut == 1 else 4)
+    assert len(trained) == (4 if cut == 1 else 5)  # one of them was stopped
 
 
 def test_scores_of_another_protocol_are_not_taken(
@@ -184,15 +193,31 @@ def test_scores_of_another_protocol_are_not_taken(
 ) -> None:
     out = tmp_path / "report"
     with pytest.raises(KeyboardInterrupt):
-        tiny.evaluate([exported], prepared, out, progress=Impatient(2))
+        tiny.evaluate([exported], prepared, out, progress=stopped_after(2))
     tiny.evaluate([exported], prepared, out, recipe(evaluate__fit__steps=5))
-    assert len(trained) == 2 + 5
+    assert len(trained) == 3 + 5
+
+
+def test_the_bar_moves_while_a_student_trains(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, dict[str, object]]] = []
+
+    class Told(Heard):
+        def advance(self, n: int = 1, **facts: object) -> None:
+            seen.append((n, facts))
+
+    tiny.evaluate([exported], prepared, tmp_path / "report", progress=Told())
+    steps = recipe().evaluate.fit.steps
+    students = [("idtd", "1 of 2"), ("idtd", "2 of 2"), ("random", "1 of 2"), ("random", "2 of 2"), ("full", "1 of 1")]
+    for place, (name, student) in enumerate(students):
+        *updates, end = seen[place * (steps + 1) : (place + 1) * (steps + 1)]
+        assert updates == [(1, {"trained_on": name, "student": student})] * steps
+        assert (end[0], set(end[1])) == (0, {"trained_on", "student", "top1"})
 
 
 def test_evaluating_again_gives_the_same_report(prepared: Path, exported: Path, reported: Path, tmp_path: Path) -> None:
     out = tiny.evaluate([exported], prepared, tmp_path / "report")
     assert without_seconds(read(out)) == without_seconds(read(reported))
-    for name in ("report.html", "clips.png"):
+    for name in ("report.html", "report.md", "clips.png"):
         assert (out / name).read_bytes() == (reported / name).read_bytes()
 
 
@@ -329,7 +354,7 @@ def test_a_set_is_judged_as_plain_videos_too(
         ("idtd", False), ("idtd", True), ("random", False), ("full", False)
     ]  # fmt: skip
     assert len(report.differences) == 1
-    assert "IDTD, seen as plain videos" in summary.render(report)
+    assert "IDTD, seen as plain videos" in text.render(report)
 
 
 def test_views_of_held_out_videos_come_from_the_recipe(prepared: Path, exported: Path, tmp_path: Path) -> None:
@@ -351,7 +376,7 @@ def test_a_set_that_was_chosen_on_the_test_split_is_called_that(prepared: Path, 
     assert any("on the test split" in note for note in heard.notes)
     report = read(tiny.evaluate([made], prepared, tmp_path / "report"))
     assert report.results[0].selection == "peer-best-of-test"
-    assert "chosen by its score on the test videos" in summary.render(report)
+    assert "chosen by its score on the test videos" in text.render(report)
     assert "chosen by its score on the test videos" in (tmp_path / "report" / "report.html").read_text()
 
 

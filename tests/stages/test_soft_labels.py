@@ -15,7 +15,7 @@ from idtd_cli.errors import InputError
 from idtd_cli.experts_folder import ExpertsFolder
 from idtd_cli.method.network import Network
 from idtd_cli.method.normalisation import Normalisation, for_network
-from idtd_cli.report import summary
+from idtd_cli.report import text
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.run_folder import RunFolder
 from idtd_cli.students import registry, scoring
@@ -90,7 +90,7 @@ def test_students_learn_them_unless_the_protocol_says_otherwise(
     else:
         assert ours is None
     assert [result.soft_labels for result in report.results] == [wanted, False, False]
-    assert ("IDTD, soft labels" in summary.render(report)) == wanted
+    assert ("IDTD, soft labels" in text.render(report)) == wanted
 
 
 @pytest.mark.parametrize("method", ["pixel", "static-dynamic", "herding"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
-from idtd_cli.report import html, summary
+from idtd_cli.report import html, markdown, summary
 from idtd_cli.report.contact_sheet import contact_sheet
 from idtd_cli.report.document import ReportDocument
-from idtd_cli.runlog import Progress
+from idtd_cli.report.videos import shown
+from idtd_cli.runlog import Progress, Task
 from idtd_cli.stages import clips
 from idtd_cli.stages.evaluate import other_sets, scores, trained_on
 from idtd_cli.stages.evaluate.judged import Judged, differences
@@ -30,6 +32,7 @@ from idtd_cli.students import registry, scoring
 from idtd_cli.students.predictions import Predictions
 
 PAGE = "report.html"
+TEXT = "report.md"
 SHEET = "clips.png"
 
 
@@ -82,30 +85,33 @@ def run(
             f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
         )
 
+    def predict(
+        protocol: EvaluateConfig, thing: TrainedOn, number: int, watch: Callable[[int, torch.Tensor], None]
+    ) -> Predictions:
+        return scoring.score(protocol, number, task, normalisation, thing.videos(number), thing.segments, held, watch)
+
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     known = Scores(out)
+    protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
+    decides = [parents["prepared"] + section_digest(_deciding(protocol)) for protocol in protocols]
+    students = [(d, thing, number) for d in decides for thing in things for number in range(thing.students)]
+    done = sum(config.fit.updates(thing.pieces) for d, thing, n in students if known.knows(d, thing.digest, n))
     judged = []
-    with progress.stage("evaluate", len(architectures) * sum(thing.students for thing in things)) as bar:
-        for architecture in architectures:
-            protocol = config.model_copy(update={"student": architecture, "across": ()})
-            decides = parents["prepared"] + section_digest(_deciding(protocol))
-
-            def predict(thing: TrainedOn, number: int, protocol: EvaluateConfig = protocol) -> Predictions:
-                return scoring.score(protocol, number, task, normalisation, thing.videos(number), thing.segments, held)
-
+    # Updates, not students, so that the bar moves and the time left is known while one trains.
+    with progress.stage("evaluate", sum(config.fit.updates(thing.pieces) for _, thing, _ in students), done) as bar:
+        for protocol, decided in zip(protocols, decides, strict=True):
             for thing in things:
                 said, seconds = [], 0.0
                 for number in range(thing.students):
-                    one, took = known.get_or_compute(
-                        decides,
-                        thing.digest,
-                        number,
-                        lambda t=thing, n=number, p=predict: p(t, n),  # type: ignore[misc]
-                    )
+                    facts = {"trained_on": thing.set or thing.method, "student": f"{number + 1} of {thing.students}"}
+                    if len(protocols) > 1:
+                        facts["architecture"] = protocol.student.name
+                    train = partial(predict, protocol, thing, number, partial(_advance, bar, facts))
+                    one, took = known.get_or_compute(decided, thing.digest, number, train)
+                    bar.advance(0, **facts, top1=one.top(1))
                     said.append(one)
                     seconds += took
-                    bar.advance(trained_on=thing.set or thing.method, student=architecture.name, top1=one.top(1))
-                judged.append(Judged(thing, architecture.name, said, seconds))
+                judged.append(Judged(thing, protocol.student.name, said, seconds))
 
     report = ReportDocument(
         parents=parents,
@@ -122,11 +128,17 @@ def run(
         hardware=provenance.hardware(device),
         versions=provenance.versions(),
     )
-    sheet = contact_sheet(document.classes, _sheet_columns(opened, real, clip.frames))
-    sheet.save(out / SHEET)
-    storage.write_text(out / PAGE, html.render(report, sheet))
+    columns = _columns(opened, real, clip.frames)
+    contact_sheet(document.classes, columns).save(out / SHEET)
+    storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns)))
+    storage.write_text(out / TEXT, markdown.render(report))
     report.write(out)  # last: it marks the folder as complete
     return report
+
+
+def _advance(bar: Task, facts: dict[str, str], _step: int, _loss: torch.Tensor) -> None:
+    """One update of a student is done. The loss is not looked at: that would wait for the GPU."""
+    bar.advance(1, **facts)
 
 
 def _opened(
@@ -155,8 +167,8 @@ def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfi
     )
 
 
-def _sheet_columns(sets: Sequence[Distilled | OtherSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:
-    """For the contact sheet: a random real clip of each class, and each method's first video of each class."""
+def _columns(sets: Sequence[Distilled | OtherSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:
+    """To look at: a random real clip of each class, and each method's first video of each class."""
     generator = torch.Generator(real.videos_NF3HW.device).manual_seed(0)
     columns = {"real": _to_numpy(random_clips(real, 1, frames, generator))}
     for one in sets:

@@ -24,6 +24,10 @@ class Scores:
         self._lines = list(read_lines(self._path))
         self._known = {line["key"]: line for line in self._lines if "place" in line}
 
+    def knows(self, protocol: str, trained_on: str, number: int) -> bool:
+        """Whether a student was trained already."""
+        return self._key(protocol, trained_on, number) in self._known
+
     def get_or_compute(
         self, protocol: str, trained_on: str, number: int, compute: Callable[[], Predictions]
     ) -> tuple[Predictions, float]:
@@ -35,7 +39,7 @@ class Scores:
             number: seed of the student.
             compute: trains it and asks it.
         """
-        key = storage.sha256_bytes(f"{protocol} {trained_on} {number}".encode())
+        key = self._key(protocol, trained_on, number)
         if key not in self._known:
             began = time.perf_counter()
             said = compute()
@@ -46,3 +50,7 @@ class Scores:
             storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
         known = self._known[key]
         return Predictions(torch.tensor(known["found"]), torch.tensor(known["place"])), known["seconds"]
+
+    @staticmethod
+    def _key(protocol: str, trained_on: str, number: int) -> str:
+        return storage.sha256_bytes(f"{protocol} {trained_on} {number}".encode())

@@ -23,7 +23,10 @@ from idtd_cli.students.training import LabelledVideos
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """One thing to train students on. `digest` names it in scores.jsonl; `videos(s)` is what student s trains on."""
+    """One thing to train students on. `digest` names it in scores.jsonl; `videos(s)` is what student s trains on.
+
+    `pieces` are what a pass over it shows: the segments of its videos, where students see them one by one.
+    """
 
     method: str
     digest: str
@@ -33,6 +36,7 @@ class TrainedOn:
     stored_frames: int
     stored_bytes: int
     videos: Callable[[int], LabelledVideos]
+    pieces: int
     segments: int = 1
     plain: bool = False
     soft_labels: bool = False
@@ -118,6 +122,7 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
             one.stored_frames,
             one.stored_bytes,
             lambda _: LabelledVideos(one.videos_NF3HW, one.labels_N),
+            len(one.labels_N),
             set=name,
         )
         return
@@ -130,6 +135,7 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
         return LabelledVideos(videos, labels, soft)
 
     document = one.document
+    count = len(document.classes) * document.videos_a_class
     own = TrainedOn(
         document.method,
         one.digest,
@@ -139,6 +145,7 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
         document.stored_frames,
         document.stored_bytes,
         videos,
+        count * (document.segments if config.augmentation.views == "segments" else 1),
         document.segments,
         soft_labels=document.temperature is not None and config.soft_labels,
         stored_parameters=document.stored_parameters,
@@ -151,6 +158,7 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
         yield replace(
             own,
             digest=f"plain {one.digest}",
+            pieces=count,
             segments=1,
             plain=True,
             soft_labels=False,
@@ -166,17 +174,20 @@ def _random(ipc: int, real: RealClips, source: PreparedSet, config: EvaluateConf
         labels_N = torch.arange(real.classes, device=device).repeat_interleave(ipc)
         return LabelledVideos(random_clips(real, ipc, clip.frames, generator), labels_N)
 
-    frames = real.classes * ipc * clip.frames
+    pieces = real.classes * ipc
+    frames = pieces * clip.frames
     stored_bytes = frames * _frame_bytes(source)
-    return TrainedOn("random", f"random {ipc}", config.students, ipc, clip.frames, frames, stored_bytes, videos)
+    return TrainedOn("random", f"random {ipc}", config.students, ipc, clip.frames, frames, stored_bytes, videos, pieces)
 
 
 def _full(real: RealClips, source: PreparedSet, config: EvaluateConfig) -> TrainedOn:
     clip = source.document.clip
-    frames = len(real.labels_N) * clip.drawn_frames
-    videos = LabelledVideos(real.videos_NF3HW, real.labels_N)
+    pieces = len(real.labels_N)
+    frames = pieces * clip.drawn_frames
     stored_bytes = frames * _frame_bytes(source)
-    return TrainedOn("full", "full", config.full_students, None, clip.frames, frames, stored_bytes, lambda _: videos)
+    videos = LabelledVideos(real.videos_NF3HW, real.labels_N)
+    students = config.full_students
+    return TrainedOn("full", "full", students, None, clip.frames, frames, stored_bytes, lambda _: videos, pieces)
 
 
 def _frame_bytes(source: PreparedSet) -> int:
