@@ -18,6 +18,7 @@ from idtd_cli.cli import output
 from idtd_cli.cli.commands.compare import compare
 from idtd_cli.cli.commands.demo_data import demo_data
 from idtd_cli.cli.commands.distill import distill
+from idtd_cli.cli.commands.doctor import doctor
 from idtd_cli.cli.commands.evaluate import evaluate
 from idtd_cli.cli.commands.experts import experts
 from idtd_cli.cli.commands.export import export
@@ -54,6 +55,7 @@ for command in (
     compare,
     reproduce,
     show,
+    doctor,
 ):
     app.command(command.__name__.replace("_", "-"))(command)
 

@@ -33,6 +33,7 @@ COMMANDS = (
     "compare",
     "reproduce",
     "show",
+    "doctor",
 )
 ROOT = Path(__file__).parents[2]
 

@@ -61,6 +61,7 @@ SURFACE = {
         "--json",
     ),
     "reproduce": ("RECIPE", "OUT", "--source", "--set", "--only", "--device", "--json"),
+    "doctor": ("[FOLDER]", "--json"),
     "show": ("PATH", "--sheet", "--redundancy", "--plot"),
 }
 
