@@ -362,6 +362,19 @@ class DistillConfig(Section):
         return section
 
 
+class ExportConfig(Section):
+    """`idtd export`."""
+
+    payload: Literal["video", "tensor"] = Field(
+        "video",
+        description="what the shards of a set hold its clips as: video: lossless H.264; tensor: safetensors, smaller "
+        "where clips are like noise, and faster to open; `--payload` sets it",
+    )
+    shard_mb: float = Field(
+        1000, gt=0, description="megabytes that a shard has at most, if it holds more than one clip; `--shard-size`"
+    )
+
+
 class EvaluateConfig(Section):
     """`idtd evaluate`."""
 
@@ -442,6 +455,7 @@ class Recipe(Section):
     prepare: PrepareConfig = PrepareConfig()
     experts: ExpertsConfig = ExpertsConfig()
     distill: DistillConfig = DistillConfig()
+    export: ExportConfig = ExportConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     # Left out of what is stored: no digest depends on the table that a result is for.
     grid: GridConfig = Field(GridConfig(), exclude=True)

@@ -147,7 +147,7 @@ def _is_part(old: dict[str, str], new: dict[str, str]) -> bool:
 
 def _fitting(path: Path, source: PreparedSet) -> SetDocument:
     """What a set is, once it is known to be whole and to fit. Its videos are let go of: a table has many sets."""
-    ours, theirs = DistilledSet.open(path).document, source.document
+    ours, theirs = documents.read(SetDocument, path), source.document
     if ours.method not in summary.TITLES:
         raise InputError(f"{path} was made by the method {ours.method}, which this idtd does not know.")
     if ours.classes != theirs.classes:
@@ -157,6 +157,7 @@ def _fitting(path: Path, source: PreparedSet) -> SetDocument:
             f"{path} has other clips than {source.folder} (frames, size or sampling).",
             "Prepare the data with the set's recipe.",
         )
+    DistilledSet.open(path)
     return ours
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from idtd_cli import distilled, documents, storage
 from idtd_cli.distilled import SetDocument
 from idtd_cli.errors import InputError
+from idtd_cli.recipe import ExportConfig
 from idtd_cli.run_folder import RunFolder
 from idtd_cli.runlog import Progress
 
@@ -16,8 +17,14 @@ from idtd_cli.runlog import Progress
 _FPS = 8
 
 
-def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
+def run(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) -> SetDocument:
     """Write a finished run as a distilled set; a set already made from this run is left as it is.
+
+    Args:
+        run_folder: a finished run.
+        out: gets the set.
+        config: how its clips lie in the shards.
+        progress: where to report to.
 
     Raises:
         InputError: the run is not finished, or `out` holds something else.
@@ -30,6 +37,9 @@ def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
         document = documents.read(SetDocument, out)
         if document.parents != parents:
             raise InputError(f"{out} was exported from another run.", "Name a new folder.")
+        if document.export != config:
+            settings = f"payload {document.export.payload}, shards of {document.export.shard_mb:g} MB"
+            raise InputError(f"{out} was exported with {settings}.", "Name a new folder.")
         progress.note(f"{out} already holds this run's set: nothing to do.")
         return document
 
@@ -52,8 +62,11 @@ def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
         stored_bytes=values + 4 * parameters,
         stored_parameters=parameters,
         fps=_FPS,
+        export=config,
     )
     with storage.new_folder(out) as staging, progress.stage("export", len(labels_N)) as bar:
-        distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC)
+        document = distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC)
         bar.advance(len(labels_N))
+    if config.payload == "video" and document.payload_bytes > videos_NT3HW.numel():
+        progress.note("These clips are like noise: with `--payload tensor` the shards would be smaller.")
     return document

@@ -27,6 +27,7 @@ from idtd_cli.stages.demo_data import DemoDocument
 _MOST_CLASSES = 12
 #: Of the contact sheet: rows, clips in a row, and pixels that a frame is wide at least and at most.
 _SHEET_CLASSES, _SHEET_CLIPS, _SHEET_WIDTHS = 60, 2, (96, 112)
+_PAYLOADS = {"video": "lossless H.264", "tensor": "tensors"}
 
 
 def run(path: Path) -> str:
@@ -178,7 +179,8 @@ def _set(folder: Path, document: Any) -> str:
         "method": f"{document.method}, seed {document.seed}",
         "videos": f"{document.videos_a_class} a class of {_made(document)}",
         "stored": f"{document.stored_frames} frames, {summary.size(document.stored_bytes)} uncompressed{rendered}",
-        "files": "clips.safetensors (lossless), data/*.tar (WebDataset), videos/*.mp4 (to look at)",
+        "files": f"data/*.tar (the set: WebDataset, {_PAYLOADS[document.export.payload]}), videos/CLASS/*.mp4 (to look "
+        "at), poster.png, preview.gif, filmstrips/CLASS.jpg",
         "train on it": f'idtd_cli.load("{folder}")',
     }
     return _page(folder, document, facts)

@@ -203,7 +203,7 @@ def test_the_exported_files_are_what_is_evaluated(
     report = read(tiny.evaluate([alone], data, tmp_path / "report"))
     assert without_seconds(report) == without_seconds(read(reported))
     shutil.rmtree(tmp_path / "report")
-    (alone / "clips.safetensors").write_bytes(b"changed")
+    (alone / "data/train-000000-of-000001.tar").write_bytes(b"changed")
     with pytest.raises(InputError, match="does not match its checksum"):
         tiny.evaluate([alone], data, tmp_path / "report")
     assert not (tmp_path / "report").exists()
