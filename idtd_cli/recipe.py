@@ -387,6 +387,9 @@ class EvaluateConfig(Section):
     soft_labels: bool = Field(
         True, description="students learn from the soft labels of a set that has some; false: from classes alone"
     )
+    lossy: bool = Field(
+        False, description="train as many students on the MP4s for people of each set, to say what these cost"
+    )
 
 
 #: What an arm or a value of an axis is called; YAML may read it as a number.

@@ -52,6 +52,16 @@ class DistilledSet:
         videos, logits = shards.read(path, document)
         return cls(path, document, videos, _labels(document), logits)
 
+    def lossy_videos(self) -> Tensor:
+        """The videos as a program gets them that takes the MP4s for people for the set: (N, T, 3, H, W) uint8.
+
+        Raises:
+            InputError: the MP4s are not those that were exported.
+            IdtdError: one cannot be decoded.
+        """
+        check(self.path, viewable.names(self.document))
+        return viewable.read(self.path, self.document)
+
 
 def write(
     folder: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: Tensor, logits_NKC: Tensor | None = None

@@ -29,13 +29,16 @@ class Result(Section):
     """One set, trained on by several students."""
 
     method: str = Field(description="a method of distill.method, random or full")
-    set: str | None = Field(None, description="folder name of the set; null for random and full")
+    set: str | None = Field(
+        None, description="folder name of the set, and /videos if it is lossy; null for random and full"
+    )
     seed: int | None = Field(None, description="of the distillation; null for random and full")
     student: str
     ipc: int | None = Field(None, description="videos a class; null for the full data")
     frames: int = Field(description="T: frames of a clip as the student sees it")
     segments: int = Field(description="K")
     soft_labels: bool = Field(False, description="whether students learned from soft labels of the set")
+    lossy: bool = Field(False, description="whether students trained on the set's MP4s for people, not on the set")
     top1: Spread = Field(description="share of scored videos whose class was found")
     interval: tuple[float, float] = Field(
         description="of top1: what holds 95 % of bootstrap draws of the students and of the videos"
@@ -55,8 +58,8 @@ class Result(Section):
 class Difference(Section):
     """How far apart two results are, student by student with the same seed and video by video."""
 
-    one: str = Field(description="folder name of a set")
-    other: str = Field(description="folder name of another set, or random: real clips, as many")
+    one: str = Field(description="a set, as results call it")
+    other: str = Field(description="another one, or random: real clips, as many")
     ipc: int
     students: int = Field(description="pairs of them")
     top1: float = Field(description="of the first less that of the other, mean")
@@ -84,7 +87,8 @@ class ReportDocument(Document):
     protocol: EvaluateConfig
     results: tuple[Result, ...]
     differences: tuple[Difference, ...] = Field(
-        description="of each set from random clips at its size, and from each other set of that size if these are few"
+        description="of each set from random clips at its size, and from each other set of that size if these are few; "
+        "of what is lossy from its set"
     )
     hardware: str
     versions: dict[str, str]

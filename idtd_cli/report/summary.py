@@ -24,6 +24,11 @@ NOTES = {
     "which are several for each that “videos/class” counts.",
 }
 
+_LOSSY_NOTE = (
+    "“as MP4s for people”: students trained on videos/ of the set, decoded and brought back to its size, in place of "
+    "the set itself."
+)
+
 
 def ordered(report: ReportDocument) -> list[Result]:
     """Results by stored size, then by method from the simplest to ours."""
@@ -34,12 +39,13 @@ def ordered(report: ReportDocument) -> list[Result]:
 def notes(report: ReportDocument) -> list[str]:
     """What has to be said of the methods in a report."""
     methods = {result.method for result in report.results}
-    return [note for method, note in NOTES.items() if method in methods]
+    lossy = [_LOSSY_NOTE] * any(result.lossy for result in report.results)
+    return [note for method, note in NOTES.items() if method in methods] + lossy
 
 
 def title(result: Result) -> str:
     """What students trained on."""
-    return TITLES[result.method] + (", soft labels" if result.soft_labels else "")
+    return TITLES[result.method] + ", soft labels" * result.soft_labels + ", as MP4s for people" * result.lossy
 
 
 def percent(spread: Spread) -> str:

@@ -53,6 +53,7 @@ class _Entry:
     videos: Callable[[int], LabelledVideos]
     segments: int = 1
     soft_labels: bool = False
+    lossy: bool = False
     stored_parameters: int = 0
     set: str | None = None
     seed: int | None = None
@@ -77,7 +78,7 @@ def run(
     """
     config = recipe.evaluate
     source = PreparedSet.open(prepared)
-    opened = [(path, _fitting(path, source)) for path in sets]
+    opened = [(path, _fitting(path, source, config)) for path in sets]
     parents = {"prepared": source.document.digest(), "evaluate": section_digest(config)}
     parents |= {f"set {number}": digest(path) for number, path in enumerate(sets, start=1)}
     if (out / ReportDocument.FILE).is_file():
@@ -145,7 +146,7 @@ def _is_part(old: dict[str, str], new: dict[str, str]) -> bool:
     return all(old[name] == new[name] for name in ("prepared", "evaluate")) and {*old.values()} <= {*new.values()}
 
 
-def _fitting(path: Path, source: PreparedSet) -> SetDocument:
+def _fitting(path: Path, source: PreparedSet, config: EvaluateConfig) -> SetDocument:
     """What a set is, once it is known to be whole and to fit. Its videos are let go of: a table has many sets."""
     ours, theirs = documents.read(SetDocument, path), source.document
     if ours.method not in summary.TITLES:
@@ -157,7 +158,9 @@ def _fitting(path: Path, source: PreparedSet) -> SetDocument:
             f"{path} has other clips than {source.folder} (frames, size or sampling).",
             "Prepare the data with the set's recipe.",
         )
-    DistilledSet.open(path)
+    whole = DistilledSet.open(path)
+    if config.lossy:
+        whole.lossy_videos()
     return ours
 
 
@@ -179,17 +182,17 @@ def _entries(
             "random", f"random {ipc}", config.students, ipc, clip.frames, frames, frames * frame_bytes, videos
         )
 
-    def exported(path: Path, document: SetDocument) -> _Entry:
+    def exported(path: Path, document: SetDocument, lossy: bool = False) -> _Entry:
         def videos(_: int) -> LabelledVideos:  # in memory while a student trains on them
             distilled = DistilledSet.open(path)
-            videos, labels, soft = distilled.videos_NT3HW.to(device), distilled.labels_N.to(device), None
+            videos, soft = distilled.lossy_videos() if lossy else distilled.videos_NT3HW, None
             if distilled.logits_NKC is not None and document.temperature and config.soft_labels:
                 soft = SoftLabels(distilled.logits_NKC.to(device), document.temperature)
-            return LabelledVideos(videos, labels, soft)
+            return LabelledVideos(videos.to(device), distilled.labels_N.to(device), soft)
 
         return _Entry(
             document.method,
-            digest(path),
+            digest(path) + " lossy" * lossy,
             config.students,
             document.ipc,
             clip.frames,
@@ -198,12 +201,15 @@ def _entries(
             videos,
             document.segments,
             document.temperature is not None and config.soft_labels,
+            lossy,
             document.stored_parameters,
-            path.name,
+            path.name + "/videos" * lossy,
             document.seed,
         )
 
-    entries = [exported(path, document) for path, document in sets]
+    entries = [
+        exported(path, document, lossy) for lossy in (False, True)[: 1 + config.lossy] for path, document in sets
+    ]
     entries += [random_set(ipc) for ipc in sorted({document.ipc for _, document in sets})]
     if config.full_students:
         frames = len(real.labels_N) * clip.stored_frames
@@ -242,6 +248,7 @@ class _Judged:
             frames=entry.frames,
             segments=entry.segments,
             soft_labels=entry.soft_labels,
+            lossy=entry.lossy,
             top1=Spread.of([student.top(1) for student in self.students]),
             interval=statistics.interval(self.right_SN),
             top5=Spread.of([student.top(5) for student in self.students]) if classes > 5 else None,
@@ -254,13 +261,18 @@ class _Judged:
 
 
 def _differences(judged: Sequence[_Judged]) -> Iterator[Difference]:
-    """Of each set from random clips, and from the other sets of its size where no more than these can be read."""
+    """Of each set from random clips, and from the other sets of its size where no more than these can be read.
+
+    What is lossy is compared with its own set alone.
+    """
     for ipc in dict.fromkeys(one.entry.ipc for one in judged if one.entry.set):
-        sets = [one for one in judged if one.entry.ipc == ipc and one.entry.set]
+        sets = [one for one in judged if one.entry.ipc == ipc and one.entry.set and not one.entry.lossy]
+        lossy = [one for one in judged if one.entry.ipc == ipc and one.entry.lossy]
         random = next(one for one in judged if one.entry.ipc == ipc and not one.entry.set)
         pairs = [(one, random) for one in sets]
         if len(sets) <= _COMPARED:
             pairs += combinations(sets, 2)
+        pairs += zip(lossy, sets, strict=False)  # in one order; none, if they were not asked for
         for one, other in pairs:
             apart, low, high = statistics.difference(one.right_SN, other.right_SN)
             yield Difference(

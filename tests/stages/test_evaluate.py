@@ -15,6 +15,7 @@ from idtd_cli.errors import InputError
 from idtd_cli.method.network import Network
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
+from idtd_cli.report import summary
 from idtd_cli.report.document import ReportDocument, Result
 from idtd_cli.stages import evaluate
 from idtd_cli.students import scoring
@@ -229,6 +230,50 @@ def test_a_set_of_random_clips_stands_beside_those_of_each_student(prepared: Pat
     assert [(result.method, result.set) for result in found.results] == [
         ("random", "drawn"), ("random", None), ("full", None),
     ]  # fmt: skip
+
+
+def test_what_the_lossy_form_costs(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Students train on what a stranger gets who takes the MP4s for the set; all else is as it was."""
+    given: dict[bytes, int] = {}
+
+    def recorded(student: Network, train: LabelledVideos, *rest: Any) -> None:
+        given[train.videos_NF3HW.numpy().tobytes()] = given.get(train.videos_NF3HW.numpy().tobytes(), 0) + 1
+        fit(student, train, *rest)
+
+    monkeypatch.setattr(scoring, "fit", recorded)
+    out = tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__lossy=True))
+    opened = DistilledSet.open(exported)
+    lossy = opened.lossy_videos()
+    assert not torch.equal(lossy, opened.videos_NT3HW)
+    assert (lossy.float() - opened.videos_NT3HW.float()).abs().mean() == pytest.approx(
+        opened.document.lossy_error, abs=1e-3
+    )
+    assert [given[videos.numpy().tobytes()] for videos in (opened.videos_NT3HW, lossy)] == [2, 2]
+
+    report, before = read(out), read(reported)
+    ours, theirs, *references = report.results
+    assert (ours.top1, *(result.top1 for result in references)) == tuple(result.top1 for result in before.results)
+    assert (theirs.method, theirs.set, theirs.lossy, theirs.top1.n) == ("idtd", "idtd/videos", True, 2)
+    assert (theirs.segments, theirs.stored_bytes, theirs.ipc) == (ours.segments, ours.stored_bytes, ours.ipc)
+    pairs = {(pair.one, pair.other): pair for pair in report.differences}
+    assert list(pairs) == [("idtd", "random"), ("idtd/videos", "idtd")]
+    cost = pairs["idtd/videos", "idtd"]
+    assert cost.top1 == pytest.approx(theirs.top1.mean - ours.top1.mean)
+    assert cost.students == 2
+    assert cost.interval[0] <= cost.top1 <= cost.interval[1]
+    text = summary.render(report)
+    assert "IDTD, as MP4s for people (idtd/videos) against IDTD, 1 a class" in text
+
+
+def test_mp4s_that_were_changed_are_not_judged(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(exported, tmp_path / "set"))
+    (changed / "videos" / "left" / "0000-left-000.mp4").write_bytes(b"changed")
+    tiny.evaluate([changed], prepared, tmp_path / "report")
+    with pytest.raises(InputError, match=r"0000-left-000\.mp4 does not match its checksum"):
+        tiny.evaluate([changed], prepared, tmp_path / "lossy", recipe(evaluate__lossy=True))
+    assert not (tmp_path / "lossy").exists()
 
 
 def test_one_set_at_a_time_is_in_memory(
