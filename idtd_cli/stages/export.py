@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from idtd_cli import distilled, documents, storage
-from idtd_cli.distilled import SetDocument
+from idtd_cli.distilled import DistilledSet, SetDocument, other_forms
+from idtd_cli.distilled.other_forms import Form, FormDocument
 from idtd_cli.errors import InputError
 from idtd_cli.recipe import ExportConfig
 from idtd_cli.run_folder import RunFolder
@@ -17,7 +19,9 @@ from idtd_cli.runlog import Progress
 _FPS = 8
 
 
-def run(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) -> SetDocument:
+def run(
+    run_folder: Path, out: Path, config: ExportConfig, progress: Progress, also: Sequence[Form] = ()
+) -> SetDocument:
     """Write a finished run as a distilled set; a set already made from this run is left as it is.
 
     Args:
@@ -25,11 +29,19 @@ def run(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) -
         out: gets the set.
         config: how its clips lie in the shards.
         progress: where to report to.
+        also: forms for other programs. Each gets a folder beside `out`, unless it is there.
 
     Raises:
-        InputError: the run is not finished, or `out` holds something else.
+        InputError: the run is not finished, or `out`, or the folder of a form, holds something else.
         IdtdError: a file does not read back as it was written.
     """
+    document = _set(run_folder, out, config, progress)
+    for form in dict.fromkeys(also):
+        _form(out, form, progress)
+    return document
+
+
+def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) -> SetDocument:
     source = RunFolder.open(run_folder)
     made = source.document
     parents = {"run": made.digest(), "prepared": made.parents["prepared"]}
@@ -70,3 +82,16 @@ def run(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) -
     if config.payload == "video" and document.payload_bytes > videos_NT3HW.numel():
         progress.note("These clips are like noise: with `--payload tensor` the shards would be smaller.")
     return document
+
+
+def _form(out: Path, form: Form, progress: Progress) -> None:
+    folder = other_forms.place(out, form)
+    if (folder / FormDocument.FILE).is_file():
+        if documents.read(FormDocument, folder).parents != other_forms.parents(out):
+            raise InputError(f"{folder} was made from another set than {out}.", "Remove it, or name a new folder.")
+        progress.note(f"{folder} already holds this set: nothing to do.")
+        return
+    opened = DistilledSet.open(out)
+    with storage.new_folder(folder) as staging:
+        other_forms.write(staging, opened, form)
+    progress.note(f"{folder} holds it for other programs; {FormDocument.FILE} says how.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from idtd_cli import documents, storage
 from idtd_cli.distilled import SetDocument
+from idtd_cli.distilled.other_forms import FormDocument
 from idtd_cli.documents import Document
 from idtd_cli.errors import InputError
 from idtd_cli.experts_folder import ExpertsDocument
@@ -186,6 +187,10 @@ def _set(folder: Path, document: Any) -> str:
     return _page(folder, document, facts)
 
 
+def _form(folder: Path, document: Any) -> str:
+    return _page(folder, document, {"form": document.form, "classes": str(len(document.classes))} | document.files)
+
+
 def _report(folder: Path, document: Any) -> str:
     return _page(folder, document, {"hardware": document.hardware}) + "\n\n" + summary.render(document)
 
@@ -208,6 +213,7 @@ _DESCRIBED: dict[type[Document], Callable[[Path, Any], str]] = {
     ExpertsDocument: _experts,
     RunDocument: _run,
     SetDocument: _set,
+    FormDocument: _form,
     ReportDocument: _report,
     TableDocument: _table,
     DemoDocument: _demo,

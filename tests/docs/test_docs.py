@@ -46,7 +46,7 @@ SURFACE = {
         "--resume",
         "--tensorboard",
     ),
-    "export": ("RUN", "OUT", "--payload", "--shard-size"),
+    "export": ("RUN", "OUT", "--payload", "--shard-size", "--also"),
     "evaluate": ("SET...", "--on", "--out", "--recipe", "--set", "--seeds", "--device", "--json"),
     "reproduce": ("RECIPE", "OUT", "--source", "--set", "--only", "--device", "--json"),
     "show": ("PATH", "--sheet", "--redundancy", "--plot"),

@@ -71,6 +71,31 @@ def test_clips_that_are_smaller_as_tensors_are_noticed(finished: Path, exported:
     assert heard.notes == ["These clips are like noise: with `--payload tensor` the shards would be smaller."]
 
 
+def test_forms_for_other_programs_go_beside_the_set(finished: Path, exported: Path, tmp_path: Path) -> None:
+    out, heard = tmp_path / "set", Heard()
+    export.run(finished, out, ExportConfig(), heard, ["tensors", "frames", "tensors"])
+    assert contents(out) == contents(exported)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set-frames", "set-tensors"]
+    before = contents(tmp_path)
+    export.run(finished, out, ExportConfig(), heard, ["frames", "ddranking"])  # one is there, one is new
+    assert {name: found for name, found in contents(tmp_path).items() if "ddranking" not in name} == before
+    assert (tmp_path / "set-ddranking" / "images.pt").is_file()
+    assert f"{tmp_path / 'set-frames'} already holds this set: nothing to do." in heard.notes
+
+
+def test_a_form_of_another_set_is_not_overwritten(finished: Path, tmp_path: Path) -> None:
+    export.run(finished, tmp_path / "set", ExportConfig(), Heard(), ["tensors"])
+    before = contents(tmp_path / "set-tensors")
+    shutil.rmtree(tmp_path / "set")
+    with pytest.raises(InputError, match="set-tensors was made from another set"):
+        export.run(finished, tmp_path / "set", ExportConfig(payload="tensor"), Heard(), ["tensors"])
+    assert contents(tmp_path / "set-tensors") == before
+    (tmp_path / "set-frames").mkdir()
+    (tmp_path / "set-frames" / "thesis.tex").touch()
+    with pytest.raises(InputError, match="set-frames already holds something else"):
+        export.run(finished, tmp_path / "set", ExportConfig(payload="tensor"), Heard(), ["frames"])
+
+
 def test_a_set_of_another_run_is_not_overwritten(prepared: Path, exported: Path, tmp_path: Path) -> None:
     other = tiny.distil(prepared, tmp_path / "run", recipe(distill__seed=1))
     before = contents(exported)
