@@ -5,6 +5,7 @@ The shards are the set. All else in its folder is made from them, for people and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -64,9 +65,22 @@ class DistilledSet:
 
 
 def write(
-    folder: Path, document: SetDocument, videos_NT3HW: Tensor, labels_N: Tensor, logits_NKC: Tensor | None = None
+    folder: Path,
+    document: SetDocument,
+    videos_NT3HW: Tensor,
+    labels_N: Tensor,
+    logits_NKC: Tensor | None = None,
+    done: Callable[[], None] = lambda: None,
 ) -> SetDocument:
     """Write all files of a set into a folder and read each form of the clips back.
+
+    Args:
+        folder: empty.
+        document: what the set is.
+        videos_NT3HW: uint8, in class order.
+        labels_N: class of each video.
+        logits_NKC: soft labels, if there are some.
+        done: called when a clip is in its shard, and again when it is an MP4 for people.
 
     Returns:
         the document as it was written, with what is known of the files.
@@ -76,8 +90,8 @@ def write(
     """
     if not torch.equal(labels_N, _labels(document)):
         raise ValueError("videos must be in class order, as many of each")
-    document = shards.write(folder, document, videos_NT3HW, logits_NKC)
-    document = viewable.write(folder, document, videos_NT3HW)
+    document = shards.write(folder, document, videos_NT3HW, logits_NKC, done)
+    document = viewable.write(folder, document, videos_NT3HW, done)
     previews.write(folder, document, videos_NT3HW)
     croissant.write(folder, document)
     document.write(folder)

@@ -8,7 +8,7 @@ members there must be, in which order and how large they may be, and takes no ot
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,9 @@ def names(document: SetDocument) -> list[str]:
     return [f"data/train-{number:06d}-of-{document.shards:06d}.tar" for number in range(document.shards)]
 
 
-def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor, logits_NKC: Tensor | None) -> SetDocument:
+def write(
+    folder: Path, document: SetDocument, videos_NT3HW: Tensor, logits_NKC: Tensor | None, done: Callable[[], None]
+) -> SetDocument:
     """Write the shards of a set; the same clips give the same bytes. Returns the document, with their number
     and size.
 
@@ -61,6 +63,7 @@ def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor, logits_NKC:
             shard.write({"__key__": document.key(number)} | members)
             room -= size
             payload += len(members[ENDINGS[document.export.payload]])
+            done()
     document = document.model_copy(update={"shards": len(written), "payload_bytes": payload})
     for path, name in zip(written, names(document), strict=True):
         path.rename(folder / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ def names(document: SetDocument) -> list[str]:
     return [f"videos/{folders[n // document.videos_a_class]}/{document.key(n)}.mp4" for n in range(document.count)]
 
 
-def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor) -> SetDocument:
+def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor, done: Callable[[], None]) -> SetDocument:
     """Write a set's MP4s. Returns the document, with what they lose.
 
     Raises:
@@ -32,6 +33,7 @@ def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor) -> SetDocum
         path.parent.mkdir(parents=True, exist_ok=True)
         encode.write_viewable(path, video_T3HW.permute(0, 2, 3, 1).contiguous().numpy(), document.fps)
         apart += float((_read(path, document).float() - video_T3HW.float()).abs().mean())
+        done()
     return document.model_copy(update={"lossy_error": round(apart / document.count, 3)})
 
 

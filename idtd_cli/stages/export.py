@@ -76,9 +76,8 @@ def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) 
         fps=_FPS,
         export=config,
     )
-    with storage.new_folder(out) as staging, progress.stage("export", len(labels_N)) as bar:
-        document = distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC)
-        bar.advance(len(labels_N))
+    with storage.new_folder(out) as staging, progress.stage("export", 2 * len(labels_N)) as bar:  # each clip twice
+        document = distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC, bar.advance)
     if config.payload == "video" and document.payload_bytes > videos_NT3HW.numel():
         progress.note("These clips are like noise: with `--payload tensor` the shards would be smaller.")
     return document

@@ -53,7 +53,7 @@ def test_browsers_can_play_it(written: Path) -> None:
 def test_what_it_loses_is_known(tmp_path: Path, height: int, width: int) -> None:
     clip = ClipConfig(frames=FRAMES, stored_frames=FRAMES, height=height, width=width)
     document, videos = making.document(classes=("a", "b"), videos_a_class=1, clip=clip), gradient(height, width)
-    document = viewable.write(tmp_path, document, videos)
+    document = viewable.write(tmp_path, document, videos, lambda: None)
     read = viewable.read(tmp_path, document)
     assert read.shape == videos.shape
     assert read.dtype == torch.uint8

@@ -44,6 +44,15 @@ def test_a_set_that_is_there_is_left_as_it_is(finished: Path, exported: Path) ->
     assert contents(exported) == before
 
 
+def test_it_shows_how_far_it_is(finished: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    export.run(finished, tmp_path / "set", ExportConfig(), heard)
+    assert heard.advanced == 2 * 3
+    with pytest.raises(KeyboardInterrupt):
+        export.run(finished, tmp_path / "stopped", ExportConfig(), Impatient(4))
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
 def test_exporting_again_gives_the_same_bytes(finished: Path, exported: Path, tmp_path: Path) -> None:
     assert contents(tiny.export(finished, tmp_path / "set")) == contents(exported)
 
