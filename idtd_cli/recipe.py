@@ -435,6 +435,19 @@ class ScoringConfig(Section):
     flip: bool = Field(False, description="each view is flipped at random, as the peers do")
 
 
+class ExportConfig(Section):
+    """`idtd export`."""
+
+    payload: Literal["video", "tensor"] = Field(
+        "video",
+        description="what the shards of a set hold its clips as: video: lossless H.264; tensor: safetensors, smaller "
+        "where clips are like noise, and faster to open; `--payload` sets it",
+    )
+    shard_mb: float = Field(
+        1000, gt=0, description="megabytes that a shard has at most, if it holds more than one clip; `--shard-size`"
+    )
+
+
 class EvaluateConfig(Section):
     """`idtd evaluate`."""
 
@@ -459,6 +472,9 @@ class EvaluateConfig(Section):
     scoring: ScoringConfig = ScoringConfig()
     soft_labels: bool = Field(
         True, description="students learn from the soft labels of a set that has some; false: from classes alone"
+    )
+    lossy: bool = Field(
+        False, description="train as many students on the MP4s for people of each set, to say what these cost"
     )
 
     @model_validator(mode="after")
@@ -559,6 +575,7 @@ class Recipe(Section):
     prepare: PrepareConfig = PrepareConfig()
     experts: ExpertsConfig = ExpertsConfig()
     distill: DistillConfig = DistillConfig()
+    export: ExportConfig = ExportConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     # Left out of what is stored: no digest depends on the table that a result is for.
     grid: GridConfig = Field(GridConfig(), exclude=True)

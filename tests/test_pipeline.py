@@ -69,6 +69,13 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
     said = idtd("export", "runs/idtd", "sets/idtd", cwd=tmp_path)
     assert "sets/idtd: 48 frames, 2 videos a class of 3 classes." in said.stdout
 
+    options = ["--payload", "tensor", "--shard-size", 0.07, "--also", "frames", "--also", "ddranking"]
+    said = idtd("export", "runs/idtd", "sets/other", *options, cwd=tmp_path)
+    assert "sets/other-frames holds it for other programs; form.json says how." in said.stderr
+    assert len(list((tmp_path / "sets/other/data").glob("train-*-of-000003.tar"))) == 3
+    ours, other = (idtd_cli.load(tmp_path / "sets" / name).videos_NT3HW for name in ("idtd", "other"))
+    assert torch.equal(ours, other)
+
     said = idtd("evaluate", "sets/idtd", "--on", "prepared", "--out", "report", "--json", cwd=tmp_path)
     assert said.stdout == (tmp_path / "report" / "report.json").read_text(encoding="utf-8")
     report = json.loads(said.stdout)
@@ -78,7 +85,7 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
 
     for folder, kind in (
         ("data", "demo set"), ("prepared", "prepared set"), ("runs/idtd", "run"), ("sets/idtd", "distilled set"),
-        ("report", "report"),
+        ("sets/other-frames", "distilled set in another form"), ("report", "report"),
     ):  # fmt: skip
         said = idtd("show", folder, cwd=tmp_path)
         assert said.stdout.startswith(f"{folder}: {kind}, written by idtd {idtd_cli.__version__}\n")

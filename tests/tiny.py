@@ -17,7 +17,7 @@ from torch import Tensor
 
 from idtd_cli import storage
 from idtd_cli.prepared import SHARD_BYTES, PreparedDocument, PreparedSet, Row, Writer
-from idtd_cli.recipe import ClipConfig, Recipe, SplitConfig
+from idtd_cli.recipe import ClipConfig, ExportConfig, Recipe, SplitConfig
 from idtd_cli.run_folder import SPEED
 from idtd_cli.runlog import Quiet
 
@@ -164,10 +164,10 @@ def experts(prepared: Path, out: Path, content: Recipe | None = None, **options:
     return out
 
 
-def export(run: Path, out: Path) -> Path:
+def export(run: Path, out: Path, **config: Any) -> Path:
     from idtd_cli.stages import export
 
-    export.run(run, out, Quiet())
+    export.run(run, out, ExportConfig(**config), Quiet())
     return out
 
 

@@ -26,7 +26,7 @@ def caveats(report: ReportDocument) -> list[str]:
 
 
 def _selection(report: ReportDocument) -> Iterator[str]:
-    chosen = [result for result in ordered(report) if result.selection == "peer-best-of-test"]
+    chosen = [r for r in ordered(report) if r.selection == "peer-best-of-test" and r.form == "own"]
     if chosen:
         yield (
             f"The step of {_listed(map(sized, chosen))} was chosen by its score on the test videos (selection "
@@ -89,7 +89,7 @@ def _distillations(report: ReportDocument) -> Iterator[str]:
     def kind(result: Result) -> tuple[int, str]:
         return result.ipc or 0, title(result)
 
-    made = [result for result in ordered(report) if result.set and result.method != "other" and not result.plain]
+    made = [result for result in ordered(report) if result.set and result.method != "other" and result.form == "own"]
     sets = sorted(made, key=kind)
     groups = [list(group) for _, group in groupby(sets, key=kind)]
     once = [group[0] for group in groups if len({result.seed for result in group}) == 1]

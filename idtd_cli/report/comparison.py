@@ -11,7 +11,7 @@ from idtd_cli.report.summary import between, heading, name, ordered, percent, pr
 from idtd_cli.report.text import aligned
 
 #: How many students there are, of which other architectures, and what they see of a set, is told with each result.
-_TOLD = frozenset(f"evaluate.{key}" for key in ("students", "full_students", "soft_labels", "across", "plain"))
+_TOLD = frozenset(f"evaluate.{key}" for key in ("students", "full_students", "soft_labels", "across", "plain", "lossy"))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def comparison(reports: Mapping[str, ReportDocument]) -> Comparison:
 def _level(best: Result, result: Result, reports: Iterable[ReportDocument]) -> bool:
     """Pairs of students say more than two intervals do, of which each has what both share."""
     for report in reports:
-        if best in report.results and result in report.results and not (best.plain or result.plain):
+        if best in report.results and result in report.results:
             names = {best.set or best.method, result.set or result.method}
             for pair in report.differences:
                 if {pair.one, pair.other} == names and pair.ipc == best.ipc:

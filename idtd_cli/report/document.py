@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from idtd_cli.documents import Document
 from idtd_cli.recipe import EvaluateConfig, Section
+
+#: How students see a set.
+Form = Literal["own", "plain", "lossy"]
 
 
 class Spread(Section):
@@ -29,15 +32,19 @@ class Result(Section):
     """One set, trained on by several students."""
 
     method: str = Field(description="a method of distill.method, other (a set of another tool), random or full")
-    set: str | None = Field(None, description="what the set is called; null for random and full")
+    set: str | None = Field(
+        None, description="what the set is called, with /plain or /videos for these forms; null for random and full"
+    )
     seed: int | None = Field(None, description="of the distillation; null where there was none")
     selection: str | None = Field(None, description="distill.selection of it; null where there was none")
     student: str = Field(description="the architecture; `protocol.student` is the one that differences are of")
     ipc: int | None = Field(None, description="videos a class; null for the full data")
     frames: int = Field(description="T: frames of a clip as the student sees it")
     segments: int = Field(description="K")
-    plain: bool = Field(
-        False, description="whether students saw the videos whole, with classes alone, whatever the set says of itself"
+    form: Form = Field(
+        "own",
+        description="how students saw the set; own: as it is made for; plain: whole videos with classes alone, as if "
+        "set.json were not read; lossy: its MP4s for people in place of it",
     )
     soft_labels: bool = Field(False, description="whether students learned from soft labels of the set")
     top1: Spread = Field(description="share of scored videos whose class was found")
@@ -60,8 +67,8 @@ class Result(Section):
 class Difference(Section):
     """How far apart two results are, student by student with the same seed and video by video."""
 
-    one: str = Field(description="name of a set")
-    other: str = Field(description="name of another set, or random: real clips, as many")
+    one: str = Field(description="a set, as results call it")
+    other: str = Field(description="another one, or random: real clips, as many")
     ipc: int
     students: int = Field(description="pairs of them")
     top1: float = Field(description="of the first less that of the other, mean")
@@ -89,7 +96,8 @@ class ReportDocument(Document):
     protocol: EvaluateConfig
     results: tuple[Result, ...]
     differences: tuple[Difference, ...] = Field(
-        description="of each set from random clips at its size, and from each other set of that size if these are few"
+        description="of each set from random clips at its size, and from each other set of that size if these are few; "
+        "of what is lossy from its set"
     )
     hardware: str
     versions: dict[str, str]

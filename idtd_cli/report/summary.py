@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from idtd_cli.recipe import ScoringConfig, StudentFitConfig, flat, followed
-from idtd_cli.report.document import Difference, ReportDocument, Result, Spread
+from idtd_cli.report.document import Difference, Form, ReportDocument, Result, Spread
 
 #: What each method is called for people, in the order in which they are shown.
 TITLES = {
@@ -27,20 +27,29 @@ NOTES = {
     "which are several for each that “videos/class” counts.",
 }
 
+#: What the name of a form adds to that of its set, and to its title.
+_ENDINGS: dict[Form, str] = {"own": "", "plain": "/plain", "lossy": "/videos"}
+_FORMS: dict[Form, str] = {"own": "", "plain": ", seen as plain videos", "lossy": ", as MP4s for people"}
+_LOSSY_NOTE = (
+    "“as MP4s for people”: students trained on videos/ of the set, decoded and brought back to its size, in place of "
+    "the set itself."
+)
+
 
 def ordered(report: ReportDocument) -> list[Result]:
     """Results of the protocol's student, by stored size, then by method from the simplest to ours."""
     order = list(TITLES)
     return sorted(
         (result for result in report.results if result.student == report.protocol.student.name),
-        key=lambda r: (r.ipc or 1 << 30, order.index(r.method), r.set or "", r.plain),
+        key=lambda r: (r.ipc or 1 << 30, order.index(r.method), r.set or ""),
     )
 
 
 def notes(report: ReportDocument) -> list[str]:
     """What has to be said of the methods in a report."""
     methods = {result.method for result in report.results}
-    return [note for method, note in NOTES.items() if method in methods]
+    lossy = [_LOSSY_NOTE] * any(result.form == "lossy" for result in report.results)
+    return [note for method, note in NOTES.items() if method in methods] + lossy
 
 
 def title(result: Result) -> str:
@@ -50,9 +59,7 @@ def title(result: Result) -> str:
         told.append("chosen on test")
     if result.soft_labels:
         told.append("soft labels")
-    if result.plain:
-        told.append("seen as plain videos")
-    return ", ".join(told)
+    return ", ".join(told) + _FORMS[result.form]
 
 
 def across(report: ReportDocument) -> list[tuple[str, ...]]:
@@ -118,12 +125,18 @@ def table(report: ReportDocument) -> list[tuple[str, ...]]:
 
 def name(result: Result) -> str:
     """What students trained on, and the set's folder where that says more."""
-    return title(result) + (f" ({result.set})" if result.set and result.set != result.method else "")
+    called = result.set and result.set.removesuffix(_ENDINGS[result.form])
+    return title(result) + (f" ({called})" if called and called != result.method else "")
+
+
+def form_of(called: str, form: Form) -> str:
+    """What a form of a set is called: `sets/idtd`, `sets/idtd/plain`."""
+    return called + _ENDINGS[form]
 
 
 def differences(report: ReportDocument) -> list[str]:
     """A sentence for each pair of results; one inside the noise is called that."""
-    names = {(result.set or result.method, result.ipc): name(result) for result in ordered(report) if not result.plain}
+    names = {(result.set or result.method, result.ipc): name(result) for result in ordered(report)}
     lines = []
     for pair in report.differences:
         one, other = names[pair.one, pair.ipc], names[pair.other, pair.ipc]
@@ -156,7 +169,7 @@ def sized(result: Result) -> str:
 
 def finding(report: ReportDocument) -> str:
     """What came out, in one sentence: the set with the highest mean, and what that is to be held against."""
-    sets = [result for result in ordered(report) if result.set and not result.plain]
+    sets = [result for result in ordered(report) if result.set and result.form == "own"]
     best = max(sets or ordered(report), key=lambda result: result.top1.mean)
     among = f", the highest of {len(sets)} sets" if len(sets) > 1 else ""
     parts = [

@@ -120,7 +120,7 @@ def _column(cells: Sequence[tuple[Cell, Scores | None]]) -> Iterator[Row]:
 
 def _results(scores: Scores) -> list[Result]:
     """The results of a cell's sets, in the order of the seeds."""
-    by_set = {result.set: result for result in ordered(scores.report) if not result.plain}
+    by_set = {result.set: result for result in ordered(scores.report) if result.form == "own"}
     return [by_set[name] for name in scores.sets]
 
 

@@ -13,11 +13,9 @@ writes is such a source.
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import re
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -27,6 +25,7 @@ import braceexpand
 from idtd_cli.errors import InputError
 from idtd_cli.sources import folder
 from idtd_cli.sources.source import Source, Video, checked, in_order, relative_id
+from idtd_cli.video import tar
 from idtd_cli.video.medium import Member
 
 NAME = "webdataset"
@@ -39,8 +38,6 @@ _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", 
 _COMPRESSED = (".tar.gz", ".tgz")
 #: Folders of shards within a source that are looked into: `idtd export` and others have data/.
 _FOLDERS = ("", "data", "train", "val", "validation", "test")
-#: Bytes that a text, or the header of a member, may have.
-_TEXT_BYTES = 1 << 20
 #: Characters that the name of a class may have.
 _NAME_LENGTH = 200
 
@@ -122,7 +119,7 @@ def _split(shard: Path, root: Path) -> str | None:
 
 def _samples(shard: Path) -> Iterator[_Sample]:
     """The videos of a shard. Members of one key follow one another, as the format has it."""
-    with _Tar(io.FileIO(shard)) as file:
+    with tar.File(shard) as file:
         magic = file.read(2)
         file.seek(0)
         if shard.name.lower().endswith(_COMPRESSED) or magic == b"\x1f\x8b":
@@ -130,7 +127,7 @@ def _samples(shard: Path) -> Iterator[_Sample]:
                 f"{shard} is compressed, and videos are read where they lie.", f"Unpack it with `gunzip {shard.name}`."
             )
         for _, members in itertools.groupby(_members(file, shard), key=lambda member: member.key):
-            videos: list[_Entry] = []
+            videos: list[_Named] = []
             said: list[str] = []
             for member in members:
                 ending = PurePosixPath(member.name).suffix.lower()
@@ -141,57 +138,33 @@ def _samples(shard: Path) -> Iterator[_Sample]:
                 elif member.name == f"{member.key}.json":
                     said.extend(_said(_text(file, member, shard), shard, member.name))
             for member in videos:
-                yield _Sample(member.name, Member(shard, member.offset, member.bytes), tuple(filter(None, said)))
+                yield _Sample(
+                    member.name, Member(shard, member.entry.offset, member.entry.bytes), tuple(filter(None, said))
+                )
 
 
-class _Entry(NamedTuple):
-    """A plain file in a tar."""
+class _Named(NamedTuple):
+    """A plain file in a shard, and the key that it shares with others of its video."""
 
     key: str
     name: str
-    offset: int
-    bytes: int
+    entry: tar.Entry
 
 
-def _members(file: _Tar, shard: Path) -> Iterator[_Entry]:
-    """The plain files of a tar; links, folders and sparse files are passed over."""
-    again = "Copy or write it again."
-    end = 0
+def _members(file: tar.File, shard: Path) -> Iterator[_Named]:
+    """The plain files of a shard, but for hidden ones."""
+    for entry in tar.entries(file, shard):
+        path = PurePosixPath(relative_id(entry.name, str(shard)))
+        if not path.name.startswith("."):
+            yield _Named(str(path.with_name(path.name.partition(".")[0])), str(path), entry)
+
+
+def _text(file: tar.File, member: _Named, shard: Path) -> str:
+    if member.entry.bytes > tar.MOST_TEXT:
+        raise InputError(f"{shard} has {member.name} of {member.entry.bytes} bytes, which is too long to name a class.")
+    file.seek(member.entry.offset)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            while (info := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
-                if info.offset < end or info.size < 0:  # a header that leads back would be read for ever
-                    raise InputError(f"{shard} is damaged at byte {info.offset}.", again)
-                end = info.offset + 1
-                if info.isreg() and not info.issparse():
-                    path = PurePosixPath(relative_id(info.name, str(shard)))
-                    if not path.name.startswith("."):
-                        key = str(path.with_name(path.name.partition(".")[0]))
-                        yield _Entry(key, str(path), info.offset_data, info.size)
-            # The end is marked by zeros, or by nothing at all: else reading stopped at something that is no header.
-            file.seek(tar.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                raise InputError(f"{shard} is damaged at byte {tar.offset}.", again)
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-        raise InputError(f"{shard} is no readable tar file ({error}).", again) from error
-
-
-class _Tar(io.BufferedReader):
-    """A file that gives no more at once than a header or text may have: a tar can claim one of many gigabytes."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= _TEXT_BYTES:
-            raise tarfile.ReadError("a header is too long")
-        return super().read(size)
-
-
-def _text(file: _Tar, member: _Entry, shard: Path) -> str:
-    if member.bytes > _TEXT_BYTES:
-        raise InputError(f"{shard} has {member.name} of {member.bytes} bytes, which is too long to name a class.")
-    file.seek(member.offset)
-    try:
-        return file.read(member.bytes).decode()
+        return file.read(member.entry.bytes).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{shard} has {member.name}, which is no text in UTF-8.") from error
 

@@ -82,7 +82,7 @@ def _redundancy(arms: Sequence[Arm], progress: Progress) -> Figure:
 def _accuracy(arm: Arm, label: int) -> float:
     """Of a class, over all sets and students."""
     results = [result for result in summary.ordered(arm.scores.report) if result.set in arm.scores.sets]
-    rows = [result.confusion[label] for result in results if not result.plain]
+    rows = [result.confusion[label] for result in results if result.form == "own"]
     return sum(row[label] for row in rows) / max(1, sum(map(sum, rows)))
 
 

@@ -70,7 +70,7 @@ def run(recipe: Recipe, prepared: Path, device: str, progress: Progress, experts
 
     counts = {split: sum(of_class.values()) for split, of_class in source.document.counts.items()}
     scored = counts["val" if protocol.split == "validation" else "test"]
-    entries = (protocol.students, protocol.students, protocol.full_students)
+    entries = (protocol.students * (1 + protocol.plain + protocol.lossy), protocol.students, protocol.full_students)
     validations = len(_due(config.validate_every, steps)) if config.method not in CHOSEN else 0
     return Plan(
         hardware=provenance.hardware(device),

@@ -50,7 +50,7 @@ def run(recipe: Recipe, out: Path, source: str | Path | None, device: str, progr
             progress=progress,
             experts=trained,
         )
-        export.run(out / "runs" / method, out / "sets" / method, progress)
+        export.run(out / "runs" / method, out / "sets" / method, recipe.export, progress)
     sets = [out / "sets" / method for method in recipe.methods]
     return evaluate.run(sets, out / "prepared", out / "report", recipe, device, progress)
 

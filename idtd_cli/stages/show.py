@@ -11,6 +11,7 @@ from typing import Any
 
 from idtd_cli import documents, storage
 from idtd_cli.distilled import SetDocument
+from idtd_cli.distilled.other_forms import FormDocument
 from idtd_cli.documents import Document
 from idtd_cli.errors import InputError
 from idtd_cli.experts_folder import ExpertsDocument
@@ -27,6 +28,7 @@ from idtd_cli.stages.demo_data import DemoDocument
 _MOST_CLASSES = 12
 #: Of the contact sheet: rows, clips in a row, and pixels that a frame is wide at least and at most.
 _SHEET_CLASSES, _SHEET_CLIPS, _SHEET_WIDTHS = 60, 2, (96, 112)
+_PAYLOADS = {"video": "lossless H.264", "tensor": "tensors"}
 
 
 def run(path: Path) -> str:
@@ -179,10 +181,15 @@ def _set(folder: Path, document: Any) -> str:
         "method": f"{document.method}, seed {document.seed}",
         "videos": f"{document.videos_a_class} a class of {_made(document)}",
         "stored": f"{document.stored_frames} frames, {summary.size(document.stored_bytes)} uncompressed{rendered}",
-        "files": "clips.safetensors (lossless), data/*.tar (WebDataset), videos/*.mp4 (to look at)",
+        "files": f"data/*.tar (the set: WebDataset, {_PAYLOADS[document.export.payload]}), videos/CLASS/*.mp4 (to look "
+        "at), poster.png, preview.gif, filmstrips/CLASS.jpg",
         "train on it": f'idtd_cli.load("{folder}")',
     }
     return _page(folder, document, facts)
+
+
+def _form(folder: Path, document: Any) -> str:
+    return _page(folder, document, {"form": document.form, "classes": str(len(document.classes))} | document.files)
 
 
 def _report(folder: Path, document: Any) -> str:
@@ -207,6 +214,7 @@ _DESCRIBED: dict[type[Document], Callable[[Path, Any], str]] = {
     ExpertsDocument: _experts,
     RunDocument: _run,
     SetDocument: _set,
+    FormDocument: _form,
     ReportDocument: _report,
     TableDocument: _table,
     DemoDocument: _demo,

@@ -194,7 +194,7 @@ class _Work:
                 experts.run(prepared, trained, made_by, self._device, self._progress)
             run = self._run(recipe)
             distill.run(prepared, run, made_by, self._device, True, self._progress, trained)
-            export.run(run, self._set(recipe), self._progress)
+            export.run(run, self._set(recipe), recipe.export, self._progress)
         sets = [self._set(recipe) for recipe in cell.recipes]
         if (folder / ReportDocument.FILE).is_file():  # it grows
             report = documents.read(ReportDocument, folder)

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from idtd_cli import recipe
+from idtd_cli.distilled import DistilledSet
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -47,7 +49,7 @@ SURFACE = {
         "--resume",
         "--tensorboard",
     ),
-    "export": ("RUN", "OUT"),
+    "export": ("RUN", "OUT", "--payload", "--shard-size", "--also"),
     "evaluate": (
         "SET...",
         "--on",
@@ -139,6 +141,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     here = [target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")]
     assert [target for target in here if not (page.parent / target).is_file()] == []
+
+
+def test_the_documented_loop_over_a_set_runs(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DOCS / "distilled-sets.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "OUT").symlink_to(exported)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    videos, labels = zip(*names["clips"], strict=True)
+    opened = DistilledSet.open(exported)
+    assert list(labels) == opened.labels_N.tolist()
+    assert (np.stack(videos).transpose(0, 1, 4, 2, 3) == opened.videos_NT3HW.numpy()).all()
 
 
 def test_every_page_is_in_the_navigation() -> None:

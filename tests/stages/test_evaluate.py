@@ -230,7 +230,7 @@ def test_the_exported_files_are_what_is_evaluated(
     report = read(tiny.evaluate([alone], data, tmp_path / "report"))
     assert without_seconds(report) == without_seconds(read(reported))
     shutil.rmtree(tmp_path / "report")
-    (alone / "clips.safetensors").write_bytes(b"changed")
+    (alone / "data/train-000000-of-000001.tar").write_bytes(b"changed")
     with pytest.raises(InputError, match="does not match its checksum"):
         tiny.evaluate([alone], data, tmp_path / "report")
     assert not (tmp_path / "report").exists()
@@ -256,6 +256,50 @@ def test_a_set_of_random_clips_stands_beside_those_of_each_student(prepared: Pat
     assert [(result.method, result.set) for result in found.results] == [
         ("random", "drawn"), ("random", None), ("full", None),
     ]  # fmt: skip
+
+
+def test_what_the_lossy_form_costs(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Students train on what a stranger gets who takes the MP4s for the set; all else is as it was."""
+    given: dict[bytes, int] = {}
+
+    def recorded(student: Network, train: LabelledVideos, *rest: Any) -> None:
+        given[train.videos_NF3HW.numpy().tobytes()] = given.get(train.videos_NF3HW.numpy().tobytes(), 0) + 1
+        fit(student, train, *rest)
+
+    monkeypatch.setattr(scoring, "fit", recorded)
+    out = tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__lossy=True))
+    opened = DistilledSet.open(exported)
+    lossy = opened.lossy_videos()
+    assert not torch.equal(lossy, opened.videos_NT3HW)
+    assert (lossy.float() - opened.videos_NT3HW.float()).abs().mean() == pytest.approx(
+        opened.document.lossy_error, abs=1e-3
+    )
+    assert [given[videos.numpy().tobytes()] for videos in (opened.videos_NT3HW, lossy)] == [2, 2]
+
+    report, before = read(out), read(reported)
+    ours, theirs, *references = report.results
+    assert (ours.top1, *(result.top1 for result in references)) == tuple(result.top1 for result in before.results)
+    assert (theirs.method, theirs.set, theirs.form, theirs.top1.n) == ("idtd", "idtd/videos", "lossy", 2)
+    assert (theirs.segments, theirs.stored_bytes, theirs.ipc) == (ours.segments, ours.stored_bytes, ours.ipc)
+    pairs = {(pair.one, pair.other): pair for pair in report.differences}
+    assert list(pairs) == [("idtd", "random"), ("idtd/videos", "idtd")]
+    cost = pairs["idtd/videos", "idtd"]
+    assert cost.top1 == pytest.approx(theirs.top1.mean - ours.top1.mean)
+    assert cost.students == 2
+    assert cost.interval[0] <= cost.top1 <= cost.interval[1]
+    said = text.render(report)
+    assert "IDTD, as MP4s for people against IDTD, 1 a class" in said
+
+
+def test_mp4s_that_were_changed_are_not_judged(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(exported, tmp_path / "set"))
+    (changed / "videos" / "left" / "0000-left-000.mp4").write_bytes(b"changed")
+    tiny.evaluate([changed], prepared, tmp_path / "report")
+    with pytest.raises(InputError, match=r"0000-left-000\.mp4 does not match its checksum"):
+        tiny.evaluate([changed], prepared, tmp_path / "lossy", recipe(evaluate__lossy=True))
+    assert not (tmp_path / "lossy").exists()
 
 
 def test_one_set_at_a_time_is_in_memory(
@@ -350,10 +394,10 @@ def test_a_set_is_judged_as_plain_videos_too(
     out = tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__plain=True))
     report = read(out)
     assert given == [2, 2, 1, 1, 1, 1, 1]
-    assert [(one.method, one.plain) for one in report.results] == [
-        ("idtd", False), ("idtd", True), ("random", False), ("full", False)
+    assert [(one.method, one.form) for one in report.results] == [
+        ("idtd", "own"), ("idtd", "plain"), ("random", "own"), ("full", "own")
     ]  # fmt: skip
-    assert len(report.differences) == 1
+    assert [(pair.one, pair.other) for pair in report.differences] == [("idtd", "random"), ("idtd/plain", "idtd")]
     assert "IDTD, seen as plain videos" in text.render(report)
 
 

@@ -69,7 +69,7 @@ def test_a_demo_set(tmp_path: Path) -> None:
 
 
 def test_any_file_of_a_folder_stands_for_it(exported: Path) -> None:
-    assert show.run(exported / "clips.safetensors") == show.run(exported)
+    assert show.run(exported / "poster.png") == show.run(exported)
 
 
 def test_many_classes_fit_the_screen(tmp_path: Path) -> None:

@@ -122,9 +122,7 @@ def run(
         scored_videos=len(held.labels_N),
         protocol=config,
         results=tuple(one.result(held.labels_N.cpu(), classes) for one in judged),
-        differences=tuple(
-            differences([one for one in judged if one.student == config.student.name and not one.on.plain])
-        ),
+        differences=tuple(differences([one for one in judged if one.student == config.student.name])),
         hardware=provenance.hardware(device),
         versions=provenance.versions(),
     )
@@ -146,12 +144,12 @@ def _opened(
 ) -> Distilled | OtherSet:
     if other_sets.is_other(str(one)):
         return other_sets.find(str(one), source, recipe.prepare.decode, device, progress)
-    return Distilled.fitting(Path(one), source)
+    return Distilled.fitting(Path(one), source, recipe.evaluate.lossy)
 
 
 def _deciding(config: EvaluateConfig) -> EvaluateConfig:
     """What decides the score of a student: not how many others there are, nor on what else they are trained."""
-    return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False})
+    return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False, "lossy": False})
 
 
 def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfig) -> bool:
@@ -164,6 +162,7 @@ def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfi
         and was.full_students <= config.full_students
         and set(was.across) <= set(config.across)
         and was.plain <= config.plain
+        and was.lossy <= config.lossy
     )
 
 

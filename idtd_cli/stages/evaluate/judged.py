@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from idtd_cli.recipe import StudentName
 from idtd_cli.report import statistics
 from idtd_cli.report.document import Difference, Result, Spread
+from idtd_cli.report.summary import form_of
 from idtd_cli.stages.evaluate.trained_on import TrainedOn
 from idtd_cli.students.predictions import Predictions
 
@@ -55,7 +56,7 @@ class Judged:
             ipc=on.ipc,
             frames=on.frames,
             segments=on.segments,
-            plain=on.plain,
+            form=on.form,
             soft_labels=on.soft_labels,
             top1=Spread.of([one.top(1) for one in self.said]),
             interval=statistics.interval(self.right_SN),
@@ -71,15 +72,21 @@ class Judged:
 def differences(judged: Sequence[Judged]) -> Iterator[Difference]:
     """Of each set from random clips, and from the other sets of its size where no more than these can be read.
 
+    Another form of a set is compared with the set alone.
+
     Args:
-        judged: by students of one architecture, in the views that the sets are made for.
+        judged: by students of one architecture.
     """
     for ipc in dict.fromkeys(one.on.ipc for one in judged if one.on.set):
-        sets = [one for one in judged if one.on.ipc == ipc and one.on.set]
-        random = next(one for one in judged if one.on.ipc == ipc and not one.on.set)
+        here = [one for one in judged if one.on.ipc == ipc]
+        sets = [one for one in here if one.on.set and one.on.form == "own"]
+        random = next(one for one in here if not one.on.set)
         pairs = [(one, random) for one in sets]
         if len(sets) <= _COMPARED:
             pairs += combinations(sets, 2)
+        for own in sets:
+            others = (one for one in here if one.on.form != "own")
+            pairs += [(one, own) for one in others if one.on.set == form_of(str(own.on.set), one.on.form)]
         for one, other in pairs:
             apart, low, high = statistics.difference(one.right_SN, other.right_SN)
             yield Difference(

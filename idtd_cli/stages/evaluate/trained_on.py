@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from idtd_cli import documents
 from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.distilled import DistilledSet, SetDocument, digest
 from idtd_cli.errors import InputError
@@ -17,6 +19,7 @@ from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig
 from idtd_cli.report import summary
+from idtd_cli.report.document import Form
 from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.students.training import LabelledVideos
 
@@ -38,7 +41,7 @@ class TrainedOn:
     videos: Callable[[int], LabelledVideos]
     pieces: int
     segments: int = 1
-    plain: bool = False
+    form: Form = "own"
     soft_labels: bool = False
     stored_parameters: int = 0
     set: str | None = None
@@ -54,12 +57,13 @@ class Distilled:
     document: SetDocument
 
     @classmethod
-    def fitting(cls, path: Path, source: PreparedSet) -> Distilled:
-        """
+    def fitting(cls, path: Path, source: PreparedSet, lossy: bool) -> Distilled:
+        """Open a set, and its MP4s for people if these are needed, to see that it is whole and fits.
+
         Raises:
             InputError: no set, a damaged one, or one of other classes or clips.
         """
-        ours, theirs = DistilledSet.open(path).document, source.document
+        ours, theirs = documents.read(SetDocument, path), source.document
         if ours.method not in summary.TITLES:
             raise InputError(f"{path} was made by the method {ours.method}, which this idtd does not know.")
         if ours.classes != theirs.classes:
@@ -69,6 +73,9 @@ class Distilled:
                 f"{path} has other clips than {source.folder} (frames, size or sampling).",
                 "Prepare the data with the set's recipe.",
             )
+        whole = DistilledSet.open(path)
+        if lossy:
+            whole.lossy_videos()
         return cls(path, ours)
 
     @property
@@ -127,12 +134,12 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
         )
         return
 
-    def videos(_: int, soft_labels: bool = True) -> LabelledVideos:  # in memory while a student trains on them
+    def videos(form: Form, _: int) -> LabelledVideos:  # in memory while a student trains on them
         distilled = DistilledSet.open(one.path)
-        videos, labels, soft = distilled.videos_NT3HW.to(device), distilled.labels_N.to(device), None
-        if distilled.logits_NKC is not None and document.temperature and config.soft_labels and soft_labels:
+        videos, soft = distilled.lossy_videos() if form == "lossy" else distilled.videos_NT3HW, None
+        if distilled.logits_NKC is not None and document.temperature and config.soft_labels and form != "plain":
             soft = SoftLabels(distilled.logits_NKC.to(device), document.temperature)
-        return LabelledVideos(videos, labels, soft)
+        return LabelledVideos(videos.to(device), distilled.labels_N.to(device), soft)
 
     document = one.document
     count = len(document.classes) * document.videos_a_class
@@ -144,7 +151,7 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
         document.clip.frames,
         document.stored_frames,
         document.stored_bytes,
-        videos,
+        partial(videos, "own"),
         count * (document.segments if config.augmentation.views == "segments" else 1),
         document.segments,
         soft_labels=document.temperature is not None and config.soft_labels,
@@ -155,15 +162,15 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
     )
     yield own
     if config.plain and (own.soft_labels or (own.segments > 1 and config.augmentation.views == "segments")):
-        yield replace(
-            own,
-            digest=f"plain {one.digest}",
-            pieces=count,
-            segments=1,
-            plain=True,
-            soft_labels=False,
-            videos=lambda number: videos(number, soft_labels=False),
-        )
+        yield replace(_form(own, "plain", partial(videos, "plain")), pieces=count, segments=1, soft_labels=False)
+    if config.lossy:
+        yield _form(own, "lossy", partial(videos, "lossy"))
+
+
+def _form(own: TrainedOn, form: Form, videos: Callable[[int], LabelledVideos]) -> TrainedOn:
+    """A set in another form."""
+    called = summary.form_of(str(own.set), form)
+    return replace(own, digest=f"{form} {own.digest}", form=form, set=called, videos=videos)
 
 
 def _random(ipc: int, real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str) -> TrainedOn:
