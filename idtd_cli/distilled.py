@@ -22,6 +22,8 @@ from idtd_cli.video import decode, encode
 
 CLIPS = "clips.safetensors"
 SUMS = "SHA256SUMS"
+_SUM = re.compile("([0-9a-f]{64})  (.+)")
+_AGAIN = "Export or download the set again."
 
 
 class SetDocument(Document):
@@ -84,14 +86,13 @@ class DistilledSet:
             InputError: no finished set there, or its clips are damaged or not those that were exported.
         """
         document = documents.read(SetDocument, path)
-        again = "Export or download the set again."
         sums = read_sums(path)
         if CLIPS not in sums or not (path / CLIPS).is_file() or storage.sha256_file(path / CLIPS) != sums[CLIPS]:
-            raise InputError(f"{path / CLIPS} does not match its checksum in {SUMS}.", again)
+            raise InputError(f"{path / CLIPS} does not match its checksum in {SUMS}.", _AGAIN)
         try:
             tensors = load_file(path / CLIPS)
         except SafetensorError as error:
-            raise InputError(f"{path / CLIPS} is damaged ({error}).", again) from error
+            raise InputError(f"{path / CLIPS} is damaged ({error}).", _AGAIN) from error
         videos, labels, logits = (tensors.get(name) for name in ("videos_NT3HW", "labels_N", "logits_NKC"))
         clip = document.clip
         count = len(document.classes) * document.videos_a_class
@@ -104,7 +105,7 @@ class DistilledSet:
             or (logits is None) != (document.temperature is None)
             or (logits is not None and not _is_soft(logits, (count, document.segments, len(document.classes))))
         ):
-            raise InputError(f"{path / CLIPS} does not hold what {SetDocument.FILE} says.", again)
+            raise InputError(f"{path / CLIPS} does not hold what {SetDocument.FILE} says.", _AGAIN)
         return cls(path, document, videos, labels, logits)
 
 
@@ -159,10 +160,21 @@ def write(
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """SHA256SUMS as {relative path: digest}; empty if it is missing."""
+    """SHA256SUMS as {relative path: digest}; empty if it is missing.
+
+    Raises:
+        InputError: it is not what `write` writes, or names a file that is not visibly inside of the folder.
+    """
     path = folder / SUMS
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if not path.is_file():
+        return {}
+    sums: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        match = _SUM.fullmatch(line)
+        if match is None or not _is_plain(match[2]) or match[2] in sums:
+            raise InputError(f"{path} is damaged or forged: line {number} is {line[:200]!r}.", _AGAIN)
+        sums[match[2]] = match[1]
+    return sums
 
 
 def digest(folder: Path) -> str:
@@ -173,6 +185,16 @@ def digest(folder: Path) -> str:
 def _file_name(label: str) -> str:
     """A class name as part of a file name and of a WebDataset key, which may hold no dot."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", label)[:60]
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is a path below a folder, on every system; hidden files, such as git's own, are none."""
+    parts = name.split("/")
+    return (
+        name.isprintable()
+        and not set(name) & set('\\:*?"<>|')
+        and not any(not part or part[0] in ". " or part[-1] in ". " for part in parts)
+    )
 
 
 def _is_soft(logits_NKC: Tensor, shape: tuple[int, int, int]) -> bool:

@@ -130,8 +130,19 @@ def test_a_file_that_is_missing_is_refused(copy: Path, file: str) -> None:
 
 def test_sums_that_are_no_text_are_refused(copy: Path) -> None:
     (copy / distilled.SUMS).write_bytes(b"\xff\xfe\n")
-    with pytest.raises(InputError, match="does not match its checksum in SHA256SUMS"):
+    with pytest.raises(InputError, match="SHA256SUMS is damaged or forged: line 1"):
         DistilledSet.open(copy)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "a/../../x", "/x", "a//x", "./x", ".git/config", "a/.x", "C:x", "a\\x", "a\x07", "x ", " x", "set.json"],
+)
+def test_sums_that_name_a_file_elsewhere_are_refused(copy: Path, name: str) -> None:
+    with open(copy / distilled.SUMS, "a", encoding="utf-8") as file:
+        file.write(f"{'0' * 64}  {name}\n")
+    with pytest.raises(InputError, match="SHA256SUMS is damaged or forged: line"):
+        distilled.read_sums(copy)
 
 
 def forge(folder: Path, tensors: dict[str, torch.Tensor] | None) -> None:

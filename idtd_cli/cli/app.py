@@ -18,6 +18,7 @@ from idtd_cli.cli import output
 from idtd_cli.cli.commands.compare import compare
 from idtd_cli.cli.commands.demo_data import demo_data
 from idtd_cli.cli.commands.distill import distill
+from idtd_cli.cli.commands.download import download
 from idtd_cli.cli.commands.evaluate import evaluate
 from idtd_cli.cli.commands.experts import experts
 from idtd_cli.cli.commands.export import export
@@ -26,6 +27,7 @@ from idtd_cli.cli.commands.prepare import prepare
 from idtd_cli.cli.commands.reproduce import reproduce
 from idtd_cli.cli.commands.show import show
 from idtd_cli.cli.commands.sources import sources
+from idtd_cli.cli.commands.verify import verify
 from idtd_cli.errors import STOPPED, IdtdError
 from idtd_cli.version import __version__
 
@@ -40,7 +42,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo_data, sources, prepare, plan, experts, distill, export, evaluate, compare, reproduce, show):
+for command in (
+    demo_data, sources, prepare, plan, experts, distill, export, evaluate, compare, reproduce, show, download, verify,
+):  # fmt: skip
     app.command(command.__name__.replace("_", "-"))(command)
 
 

@@ -29,6 +29,8 @@ COMMANDS = (
     "compare",
     "reproduce",
     "show",
+    "download",
+    "verify",
 )
 ROOT = Path(__file__).parents[2]
 

@@ -50,6 +50,8 @@ SURFACE = {
     "evaluate": ("SET...", "--on", "--out", "--recipe", "--set", "--seeds", "--device", "--json"),
     "reproduce": ("RECIPE", "OUT", "--source", "--set", "--only", "--device", "--json"),
     "show": ("PATH", "--sheet", "--redundancy", "--plot"),
+    "download": ("OWNER/NAME", "OUT", "--endpoint", "--max-gb"),
+    "verify": ("SET", "--endpoint", "--max-gb"),
 }
 
 
