@@ -17,7 +17,7 @@ from torch import Tensor
 from idtd_cli import documents, storage
 from idtd_cli.documents import Document
 from idtd_cli.errors import IdtdError, InputError
-from idtd_cli.recipe import ClipConfig, EvaluateConfig
+from idtd_cli.recipe import ClipConfig, EvaluateConfig, Recipe
 from idtd_cli.video import decode, encode
 
 CLIPS = "clips.safetensors"
@@ -56,6 +56,7 @@ class SetDocument(Document):
     )
     stored_parameters: int = Field(0, description="numbers of four bytes among what is stored")
     fps: int = Field(description="of the video files")
+    recipe: Recipe | None = Field(None, description="that it was distilled with, complete; null: not known")
 
 
 class DistilledSet:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
@@ -147,9 +147,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._info(owner, name, revision)
             case ["api", "datasets", owner, name]:
                 self._info(owner, name, "main")
-            case ["api", "datasets", owner, name, "tree", revision]:
+            case ["api", "datasets", owner, name, "tree", revision, *parts]:
                 if found := self._find(owner, name, revision):
-                    self._json([_entry(path, data) for path, data in found[1].items()])
+                    recursive = parse_qs(urlsplit(self.path).query).get("recursive", ["true"])[0] != "false"
+                    self._json([*_tree(found[1], "/".join(parts), recursive)])
             case ["datasets", owner, name, "resolve", revision, *parts]:
                 if found := self._find(owner, name, revision):
                     self._file(*found, "/".join(parts))
@@ -181,6 +182,10 @@ class _Handler(BaseHTTPRequestHandler):
             case ["api", "datasets", owner, name, "commit", revision]:
                 if self._may_write(owner) and (found := self._find(owner, name, revision)):
                     self._commit(self.hub.repos[f"{owner}/{name}"], f"{owner}/{name}", found, body)
+            case ["api", "datasets", owner, name, "paths-info", revision]:
+                if found := self._find(owner, name, revision):
+                    asked = [*parse_qs(body.decode())["paths"]]
+                    self._json([_entry(path, found[1][path]) for path in asked if path in found[1]])
             case ["api", "datasets", owner, name, "tag", revision]:
                 if self._may_write(owner) and (found := self._find(owner, name, revision)):
                     repo, tag = self.hub.repos[f"{owner}/{name}"], json.loads(body)["tag"]
@@ -421,6 +426,21 @@ def _entry(path: str, data: bytes) -> dict[str, object]:
     if _is_large(path, len(data)):
         entry["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 130}
     return entry
+
+
+def _tree(made: Mapping[str, bytes], under: str, recursive: bool) -> Iterator[dict[str, object]]:
+    """What lies in a folder of a commit."""
+    folders = set()
+    for path, data in made.items():
+        inside = path.removeprefix(f"{under}/") if under else path
+        if under and inside == path:
+            continue
+        folder, slash, _ = inside.partition("/")
+        if recursive or not slash:
+            yield _entry(path, data)
+        elif folder not in folders:
+            folders.add(folder)
+            yield {"type": "directory", "path": f"{under}/{folder}".strip("/"), "size": 0, "oid": _oid(b"")}
 
 
 def files(folder: Path) -> dict[str, bytes]:

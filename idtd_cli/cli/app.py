@@ -24,6 +24,7 @@ from idtd_cli.cli.commands.experts import experts
 from idtd_cli.cli.commands.export import export
 from idtd_cli.cli.commands.plan import plan
 from idtd_cli.cli.commands.prepare import prepare
+from idtd_cli.cli.commands.publish import publish
 from idtd_cli.cli.commands.reproduce import reproduce
 from idtd_cli.cli.commands.show import show
 from idtd_cli.cli.commands.sources import sources
@@ -43,7 +44,8 @@ app = typer.Typer(
 )
 
 for command in (
-    demo_data, sources, prepare, plan, experts, distill, export, evaluate, compare, reproduce, show, download, verify,
+    demo_data, sources, prepare, plan, experts, distill, export, evaluate, compare, reproduce, show,
+    publish, download, verify,
 ):  # fmt: skip
     app.command(command.__name__.replace("_", "-"))(command)
 

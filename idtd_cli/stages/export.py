@@ -52,6 +52,7 @@ def run(run_folder: Path, out: Path, progress: Progress) -> SetDocument:
         stored_bytes=values + 4 * parameters,
         stored_parameters=parameters,
         fps=_FPS,
+        recipe=made.recipe,
     )
     with storage.new_folder(out) as staging, progress.stage("export", len(labels_N)) as bar:
         distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC)

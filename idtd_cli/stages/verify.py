@@ -32,7 +32,7 @@ def run(what: str, endpoint: str | None, progress: Progress, max_gb: float = MAX
     path = Path(what)
     findings = _folder(path, progress) if path.exists() else _on_the_hub(Place.parse(what), endpoint, progress, max_gb)
     if findings.problems:
-        raise InputError(f"{what} is not as it was made:{findings.listed()}\n", "Export or download it again.")
+        raise InputError(f"{what} is not as it was made:{findings.listed()}", "\nExport or download it again.")
     return findings.checked
 
 

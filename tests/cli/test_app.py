@@ -29,6 +29,7 @@ COMMANDS = (
     "compare",
     "reproduce",
     "show",
+    "publish",
     "download",
     "verify",
 )

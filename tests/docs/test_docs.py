@@ -50,6 +50,16 @@ SURFACE = {
     "evaluate": ("SET...", "--on", "--out", "--recipe", "--set", "--seeds", "--device", "--json"),
     "reproduce": ("RECIPE", "OUT", "--source", "--set", "--only", "--device", "--json"),
     "show": ("PATH", "--sheet", "--redundancy", "--plot"),
+    "publish": (
+        "DISTILLED",
+        "OWNER/NAME",
+        "--report",
+        "--license",
+        "--private",
+        "--tag",
+        "--dry-run",
+        "--endpoint",
+    ),
     "download": ("OWNER/NAME", "OUT", "--endpoint", "--max-gb"),
     "verify": ("SET", "--endpoint", "--max-gb"),
 }
