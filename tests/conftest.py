@@ -85,4 +85,4 @@ def published(hub: hub_server.Hub, exported: Path) -> hub_server.Repo:
 def spoilt_shard(request: pytest.FixtureRequest, exported: Path) -> bytes:
     """The shard of the exported set with something in it that has no place there."""
     [shard] = exported.glob("data/*.tar")
-    return SPOILT[request.param](shard)
+    return SPOILT[request.param][0](shard)

@@ -26,24 +26,30 @@ def _member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile
     return info
 
 
-SPOILT: dict[str, Callable[[Path], bytes]] = {
-    "symlink": lambda shard: _with(shard, (_member("a.mp4", tarfile.SYMTYPE, "/etc/passwd"), b"")),
-    "hard link": lambda shard: _with(shard, (_member("a.mp4", tarfile.LNKTYPE, "../../x"), b"")),
-    "device": lambda shard: _with(shard, (_member("a.mp4", tarfile.CHRTYPE), b"")),
-    "folder": lambda shard: _with(shard, (_member("a", tarfile.DIRTYPE), b"")),
-    "path outside": lambda shard: _with(shard, (_member("../a.mp4"), b"x")),
-    "absolute path": lambda shard: _with(shard, (_member("/tmp/a.mp4"), b"x")),
-    "pickle": lambda shard: _with(shard, (_member("a.pyd"), b"\x80\x04.")),
-    "pickle in two": lambda shard: _with(shard, (_member("a.mp4.pickle"), b"\x80\x04.")),
-    "many members": lambda shard: _with(shard, *((_member(f"bomb{n}.cls"), b"0") for n in range(50))),
-    "compressed": lambda shard: _with(shard, mode="w:gz"),
-    "sparse": lambda shard: _with(shard, (_sparse(), b"")),
-    "no tar": lambda shard: b"no tar at all" * 100,
-}
-
-
-def _sparse() -> tarfile.TarInfo:
+def _sparse() -> tuple[tarfile.TarInfo, bytes]:
+    """A member of a petabyte, none of it there: GNU's form 1.0, whose map stands where the data would."""
     info = _member("a.mp4")
     facts = {"major": "1", "minor": "0", "name": "a.mp4", "realsize": "1" + "0" * 15}
     info.pax_headers = {f"GNU.sparse.{key}": value for key, value in facts.items()}
-    return info
+    return info, b"1\n999999999999999\n1\n".ljust(512, b"\0")
+
+
+#: What is wrong → how to make it, and what is said of it.
+SPOILT: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "symlink": (lambda shard: _with(shard, (_member("a.mp4", tarfile.SYMTYPE, "/etc/passwd"), b"")), "no plain file"),
+    "hard link": (lambda shard: _with(shard, (_member("a.mp4", tarfile.LNKTYPE, "../../x"), b"")), "no plain file"),
+    "device": (lambda shard: _with(shard, (_member("a.mp4", tarfile.CHRTYPE), b"")), "no plain file"),
+    "folder": (lambda shard: _with(shard, (_member("a", tarfile.DIRTYPE), b"")), "no plain file"),
+    "sparse": (lambda shard: _with(shard, _sparse()), "no plain file"),
+    "path outside": (lambda shard: _with(shard, (_member("../a.mp4"), b"x")), "no name of a sample"),
+    "absolute path": (lambda shard: _with(shard, (_member("/tmp/a.mp4"), b"x")), "no name of a sample"),
+    "pickle": (lambda shard: _with(shard, (_member("a.pyd"), b"\x80\x04.")), "is none of cls, json, mp4"),
+    "pickle in two": (lambda shard: _with(shard, (_member("a.mp4.pickle"), b"\x80\x04.")), "is none of cls, json, mp4"),
+    "twice": (lambda shard: _with(shard, (_member("a.cls"), b"0"), (_member("a.cls"), b"1")), "is there twice"),
+    "many members": (
+        lambda shard: _with(shard, *((_member(f"bomb{n}.cls"), b"0") for n in range(50))),
+        "more than the",
+    ),
+    "compressed": (lambda shard: _with(shard, mode="w:gz"), "no uncompressed tar"),
+    "no tar": (lambda shard: b"no tar at all" * 100, "no uncompressed tar"),
+}

@@ -3,11 +3,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import idtd_cli
@@ -143,6 +146,21 @@ def test_sums_that_name_a_file_elsewhere_are_refused(copy: Path, name: str) -> N
         file.write(f"{'0' * 64}  {name}\n")
     with pytest.raises(InputError, match="SHA256SUMS is damaged or forged: line"):
         distilled.read_sums(copy)
+
+
+@given(st.text(st.sampled_from("a./\\ :~\t\n\u2028é"), min_size=1, max_size=8))
+def test_a_name_that_is_taken_stays_inside(name: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "set"
+        folder.mkdir()
+        (folder / distilled.SUMS).write_text(f"{'0' * 64}  {name}\n", encoding="utf-8", newline="\n")
+        try:
+            found = distilled.read_sums(folder)
+        except InputError:
+            return
+        assert list(found) == [name]
+        assert folder.resolve() in (folder / name).resolve().parents
+        assert all(part.strip(". ") == part for part in name.split("/"))
 
 
 def forge(folder: Path, tensors: dict[str, torch.Tensor] | None) -> None:

@@ -18,6 +18,7 @@ from idtd_cli.recipe import ClipConfig, EvaluateConfig
 from idtd_cli.runlog import Quiet
 from idtd_cli.set_check import Findings, check, shard_problems
 from idtd_cli.stages import verify
+from tests.spoiling import SPOILT
 
 NAMES = ("a", "b")
 
@@ -116,9 +117,12 @@ def test_what_other_programs_put_there_is_left_alone(copy: Path) -> None:
     assert verify.run(str(copy), None, Quiet())  # which knows of what is published beside a set
 
 
-def test_shards_with_what_has_no_place_there(exported: Path, tmp_path: Path, spoilt_shard: bytes) -> None:
-    (tmp_path / "x.tar").write_bytes(spoilt_shard)
-    assert next(shard_problems(tmp_path / "x.tar", 3))
+@pytest.mark.parametrize("what", sorted(SPOILT))
+def test_shards_with_what_has_no_place_there(exported: Path, tmp_path: Path, what: str) -> None:
+    [shard] = exported.glob("data/*.tar")
+    make, words = SPOILT[what]
+    (tmp_path / "x.tar").write_bytes(make(shard))
+    assert words in next(shard_problems(tmp_path / "x.tar", 3))
 
 
 def test_a_shard_as_it_was_made_has_no_problems(exported: Path) -> None:

@@ -144,13 +144,13 @@ def _in_words(error: Exception, place: Place, doing: str, address: str | None) -
             )
         case RuntimeError() if isinstance(error.__cause__, Exception):  # around what stopped an upload
             return _in_words(error.__cause__, place, doing, address)
-        case OSError() if error.errno is not None:
-            return error  # of this machine: a full disk, a folder that cannot be written to
-        case ConnectionError():  # the builtin one: Xet's own words
+        case ConnectionError() | TimeoutError():  # the builtin ones: Xet's own words
             return IdtdError(
                 f"{what} could not {doing}: {_first_line(error)}.",
                 "Try again later; with a Hub that has no Xet storage, set HF_HUB_DISABLE_XET=1.",
             )
+        case OSError() if error.errno is not None:
+            return error  # of this machine: a full disk, a folder that cannot be written to
     return IdtdError(f"{what} could not {doing}: {_first_line(error)}.", "Try again later.")
 
 

@@ -146,8 +146,8 @@ def fetch(
         try:
             for size in pool.map(get, wanted):
                 done += size
-                bar.advance(done // 10**6 - shown)
-                shown = done // 10**6
+                bar.advance(-(-done // 10**6) - shown)
+                shown = -(-done // 10**6)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
