@@ -21,7 +21,7 @@ from torch import Tensor
 from idtd_cli import storage
 from idtd_cli.distilled import CLIPS, SUMS, DistilledSet, SetDocument, read_sums
 from idtd_cli.errors import IdtdError
-from idtd_cli.runlog import Progress
+from idtd_cli.runlog import Progress, Task
 from idtd_cli.video import decode
 
 #: What a sample of a shard may consist of. WebDataset would decode others on its own, some by unpickling them.
@@ -86,11 +86,9 @@ def check(folder: Path, document: SetDocument, progress: Progress, beside: Colle
             for problem in shard_problems(folder / name, count):
                 findings.problems.append(f"{name}: {problem}")
             if not findings.problems:
-                findings.problems += _samples(folder / name, opened, found)
-            bar.advance(0)
+                findings.problems += _samples(folder / name, opened, found, bar)
         if not findings.problems:
             findings.problems += _counts(found, count)
-        bar.advance(count)
         for name in videos:
             findings.problems += _viewable(folder / name, name, document)
             bar.advance()
@@ -177,7 +175,7 @@ def _read(path: Path, most_bytes: int) -> Iterator[_Sample]:
         yield sample
 
 
-def _samples(path: Path, opened: DistilledSet, found: Counter[int]) -> list[str]:
+def _samples(path: Path, opened: DistilledSet, found: Counter[int], bar: Task) -> list[str]:
     """Compare each sample with the clip that it is; `found` counts the clips that were met."""
     name = path.relative_to(opened.path).as_posix()
     problems: list[str] = []
@@ -185,6 +183,7 @@ def _samples(path: Path, opened: DistilledSet, found: Counter[int]) -> list[str]
     try:
         for sample in _read(path, 2 * raw + _MAX_TEXT):
             problem = _sample(sample, opened, found)
+            bar.advance()
             if problem:
                 problems.append(f"{name}: {sample.key} {problem}")
     except (IdtdError, tarfile.TarError, OSError) as error:

@@ -108,15 +108,9 @@ def open_set(source: str | Path, endpoint: str | None = None) -> DistilledSet:
     path = Path(source)
     if path.exists() or not isinstance(source, str):
         return DistilledSet.open(path)
-    try:
-        place = Place.parse(source)
-    except InputError as error:
-        raise InputError(f"There is no folder {source}, and it is no dataset on the Hub.", error.hint) from error
-    try:
-        only = (SetDocument.FILE, SUMS, CLIPS)
-        fetched = fetching.fetch(place, client.endpoint(endpoint), Quiet(), only=only)
-    except InputError as error:
-        raise InputError(f"There is no folder {source} here. {error.message}", error.hint) from error
+    only = (SetDocument.FILE, SUMS, CLIPS)
+    with client.no_folder(source):
+        fetched = fetching.fetch(Place.parse(source), client.endpoint(endpoint), Quiet(), only=only)
     return DistilledSet.open(fetched.folder)
 
 

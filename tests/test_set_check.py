@@ -186,7 +186,7 @@ def test_a_video_to_look_at_that_stops_early(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("nowhere", "'nowhere' is no dataset on the Hub"),
+        ("nowhere", r"There is no folder nowhere here\. 'nowhere' is no dataset on the Hub"),
         ("a/b/c", "'a/b/c' is no dataset on the Hub"),
         ("set.json", "set.json is not a folder"),
         ("data", "data is no finished distilled set"),

@@ -176,7 +176,7 @@ def test_from_the_hub(
     assert len(list(idtd_cli.loader("someone/motions", 2, view="plain", endpoint=hub.url))) == 2
     with pytest.raises(InputError, match=r"There is no folder someone/else here. There is no dataset someone/else on"):
         idtd_cli.load("someone/else")
-    with pytest.raises(InputError, match="There is no folder nowhere, and it is no dataset on the Hub"):
+    with pytest.raises(InputError, match=r"There is no folder nowhere here\. 'nowhere' is no dataset on the Hub"):
         idtd_cli.load("nowhere")
     # A folder comes first.
     Path("someone").mkdir()

@@ -106,6 +106,15 @@ def explained(place: Place, doing: str = "be fetched", address: str | None = Non
         raise _in_words(error, place, doing, address) from error
 
 
+@contextmanager
+def no_folder(source: str) -> Iterator[None]:
+    """Say of what is no dataset on the Hub that it is no folder here either: it may have been meant as one."""
+    try:
+        yield
+    except IdtdError as error:
+        raise type(error)(f"There is no folder {source} here. {error.message}", error.hint) from error
+
+
 def _in_words(error: Exception, place: Place, doing: str, address: str | None) -> Exception:
     from huggingface_hub import errors as hub
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]

@@ -31,13 +31,17 @@ class LocalFile:
             return cls(content, len(content), storage.sha256_bytes(content))
         return cls(content, content.stat().st_size, sha256 or storage.sha256_file(content))
 
+    def content_bytes(self) -> bytes:
+        """All of it: for small files."""
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+
     def is_on_the_hub(self, there: HubFile | None) -> bool:
         """Whether the Hub has these very bytes, going by the digest that it keeps."""
         if there is None or there.size != self.size:
             return False
         if there.sha256:
             return there.sha256 == self.sha256
-        data = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        data = self.content_bytes()
         return there.git_sha1 == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
@@ -92,6 +96,18 @@ def state(api: HfApi, repo: str) -> State | None:
     refs = api.list_repo_refs(repo, repo_type=client.REPO_TYPE)
     tags = {tag.name: tag.target_commit for tag in refs.tags}
     return State(listing(api, client.Place(repo)), tags, bool(info.private))
+
+
+def card_problems(api: HfApi, card: bytes) -> list[str]:
+    """What the Hub has against the front matter of a card."""
+    from huggingface_hub.utils import get_session, hf_raise_for_status  # type: ignore[attr-defined]
+
+    asked = {"repoType": client.REPO_TYPE, "content": card.decode()}
+    answer = get_session().post(f"{api.endpoint}/api/validate-yaml", json=asked)
+    if answer.status_code == 400:
+        return [f"the Hub refuses the card: {error.get('message')}" for error in answer.json().get("errors", [])]
+    hf_raise_for_status(answer)
+    return []
 
 
 def commit(api: HfApi, repo: str, wanted: Changes, parent: str, message: str) -> str:

@@ -203,6 +203,8 @@ def _look(
     """What is on the Hub and what has to change there; what stands against it goes to the problems."""
     with client.explained(place, "be published", address):
         account = api.whoami()
+        if files:
+            problems += repository.card_problems(api, files[CARD].content_bytes())
         there = repository.state(api, place.repo)
         if there is None:
             problems += _no_right(account, place)
@@ -222,7 +224,8 @@ def _look(
     if tag and tag in there.tags:
         with client.explained(place, "be looked at", address):
             tagged = listing(api, Place(place.repo, there.tags[tag])).files
-        if repository.changes(files, tagged, _owned(api, place, tagged, there.tags[tag])):
+            moved = repository.changes(files, tagged, _owned(api, place, tagged, there.tags[tag]))
+        if moved:
             problems.append(f"the tag {tag} names another state of {place.repo}, and tags do not move: name a new one")
     with client.explained(place, "be looked at", address):
         return there, repository.changes(files, held, _owned(api, place, held, there.main.commit))
@@ -287,13 +290,7 @@ def _upload(api: HfApi, place: Place, address: str, wanted: Changes, there: Stat
             parent = there.main.commit
         if not wanted:
             return parent
-        try:
-            return repository.commit(api, place.repo, wanted, parent, "Publish a distilled set with idtd")
-        except ValueError as error:  # the Hub refused the card
-            if "README.md" not in str(error):
-                raise
-            reasons = "; ".join(line.strip("- ") for line in str(error).splitlines()[1:])
-            raise InputError(f"The Hub refuses the card: {reasons}.", "Name a licence that the Hub knows.") from error
+        return repository.commit(api, place.repo, wanted, parent, "Publish a distilled set with idtd")
 
 
 def _verify(api: HfApi, place: Place, address: str, files: dict[str, LocalFile], head: str, tag: str | None) -> None:

@@ -30,7 +30,7 @@ def run(what: str, endpoint: str | None, progress: Progress, max_gb: float = MAX
         IdtdError: the Hub cannot be reached.
     """
     path = Path(what)
-    findings = _folder(path, progress) if path.exists() else _on_the_hub(Place.parse(what), endpoint, progress, max_gb)
+    findings = _folder(path, progress) if path.exists() else _on_the_hub(what, endpoint, progress, max_gb)
     if findings.problems:
         raise InputError(f"{what} is not as it was made:{findings.listed()}", "\nExport or download it again.")
     return findings.checked
@@ -44,9 +44,10 @@ def _folder(path: Path, progress: Progress) -> Findings:
     return findings
 
 
-def _on_the_hub(place: Place, endpoint: str | None, progress: Progress, max_gb: float) -> Findings:
+def _on_the_hub(what: str, endpoint: str | None, progress: Progress, max_gb: float) -> Findings:
     address = client.endpoint(endpoint)
-    fetched = fetching.fetch(place, address, progress, max_gb)
+    with client.no_folder(what):
+        fetched = fetching.fetch(Place.parse(what), address, progress, max_gb)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "set"
         fetching.copy_to(fetched, folder)

@@ -183,9 +183,10 @@ def test_a_licence_that_is_none(exported: Path, licence: str) -> None:
 
 
 def test_a_licence_that_the_hub_does_not_know(hub: Hub, exported: Path) -> None:
-    with pytest.raises(InputError, match='The Hub refuses the card: "license" must be one of the known ones'):
-        send(exported, licence="my-own")
-    assert set(hub.repos[NAME].files) == {".gitattributes"}
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match='- the Hub refuses the card: "license" must be one of the known ones'):
+            send(exported, licence="my-own", dry_run=dry_run)
+    assert writes(hub) == []
 
 
 def test_a_token_that_may_not_write_there(hub: Hub, exported: Path, account: Account) -> None:
