@@ -59,6 +59,15 @@ def read(document: type[D], folder: Path) -> D:
             f"{folder} is no finished {document.KIND}: it has no {document.FILE}.",
             f"Make one with `{document.COMMAND}`.",
         )
+    return read_file(document, path)
+
+
+def read_file(document: type[D], path: Path) -> D:
+    """Read a document from a file of any name.
+
+    Raises:
+        InputError: the file is of another kind, is damaged, or is of another version.
+    """
     again = f"Write it again with `{document.COMMAND}`."
     try:
         content = json.loads(path.read_bytes())

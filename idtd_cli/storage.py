@@ -55,6 +55,16 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def copy(source: Path, target: Path) -> str:
+    """Copy a file's bytes into a new file, in pieces; gives their sha256."""
+    digest = hashlib.sha256()
+    with open(source, "rb") as read, open(target, "xb") as written:
+        while piece := read.read(1 << 20):
+            digest.update(piece)
+            written.write(piece)
+    return digest.hexdigest()
+
+
 def is_empty(folder: Path) -> bool:
     """True for a path that does not exist and for a folder without entries."""
     return not folder.exists() or (folder.is_dir() and next(folder.iterdir(), None) is None)

@@ -7,13 +7,17 @@ import os
 # Before torch is loaded, and for the processes that tests start: tiny tensors gain nothing from threads, and the bytes
 # of a result may depend on how many there are.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Before the Hub's client is loaded: the server in the tests has no Xet storage, as a mirror has none.
+os.environ["HF_HUB_DISABLE_XET"] = "1"
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from tests import tiny
+from tests import hub_server, tiny
+from tests.spoiling import SPOILT
 
 # The same examples in every run, and no limit on the time of one: the machine may be busy.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
@@ -53,3 +57,32 @@ def exported(finished: Path) -> Path:
 def reported(exported: Path, prepared: Path) -> Path:
     """An evaluation of the exported set."""
     return tiny.evaluate([exported], prepared, prepared.parent / "report")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.Hub]:
+    """A Hub on this machine, known by HF_ENDPOINT, and an empty cache of its client."""
+    from huggingface_hub import constants
+
+    with hub_server.serve() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        # What HF_HOME sets, read by the client when it is imported.
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        yield hub
+
+
+@pytest.fixture
+def published(hub: hub_server.Hub, exported: Path) -> hub_server.Repo:
+    """someone/motions: the exported set, as v1."""
+    repo = hub.repos["someone/motions"] = hub_server.Repo()
+    repo.commit(hub_server.files(exported) | {"README.md": b"# Motions", ".gitattributes": b""}, "v1")
+    return repo
+
+
+@pytest.fixture(params=sorted(SPOILT))
+def spoilt_shard(request: pytest.FixtureRequest, exported: Path) -> bytes:
+    """The shard of the exported set with something in it that has no place there."""
+    [shard] = exported.glob("data/*.tar")
+    return SPOILT[request.param](shard)

@@ -19,15 +19,18 @@ from idtd_cli.cli.commands.compare import compare
 from idtd_cli.cli.commands.demo_data import demo_data
 from idtd_cli.cli.commands.distill import distill
 from idtd_cli.cli.commands.doctor import doctor
+from idtd_cli.cli.commands.download import download
 from idtd_cli.cli.commands.evaluate import evaluate
 from idtd_cli.cli.commands.experts import experts
 from idtd_cli.cli.commands.export import export
 from idtd_cli.cli.commands.plan import plan
 from idtd_cli.cli.commands.prepare import prepare
+from idtd_cli.cli.commands.publish import publish
 from idtd_cli.cli.commands.recipes import recipes
 from idtd_cli.cli.commands.reproduce import reproduce
 from idtd_cli.cli.commands.show import show
 from idtd_cli.cli.commands.sources import sources
+from idtd_cli.cli.commands.verify import verify
 from idtd_cli.errors import STOPPED, IdtdError
 from idtd_cli.version import __version__
 
@@ -55,6 +58,9 @@ for command in (
     compare,
     reproduce,
     show,
+    publish,
+    download,
+    verify,
     doctor,
 ):
     app.command(command.__name__.replace("_", "-"))(command)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from idtd_cli.hub.client import MAX_GB as MAX_GB
+
 if TYPE_CHECKING:
     from idtd_cli.recipe import Recipe
 
@@ -33,6 +35,18 @@ SetOption = Annotated[
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
 PreparedArgument = Annotated[Path, typer.Argument(metavar="PREPARED", help="A folder made by `idtd prepare`.")]
+
+HubArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="OWNER/NAME",
+        help="A dataset on the Hugging Face Hub; OWNER/NAME@REVISION names a branch, tag or commit of it.",
+    ),
+]
+EndpointOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Address of the Hub. Default: HF_ENDPOINT, else the public one.")
+]
+MaxGbOption = Annotated[float, typer.Option("--max-gb", help="A set on the Hub that is larger is refused.")]
 
 
 def recipe(asked: str | None, made_with: Path | None, overrides: list[str] | None) -> Recipe:

@@ -34,7 +34,8 @@ def say(text: str) -> None:
 
 def complain(message: str, hint: str = "") -> None:
     """What went wrong and what to do next, on stderr."""
-    typer.echo(f"idtd: {message}" + (f" {hint}" if hint else ""), err=True)
+    space = "" if hint.startswith("\n") else " "  # a hint after a list begins a line
+    typer.echo(f"idtd: {message}" + (space + hint if hint else ""), err=True)
 
 
 class Terminal:

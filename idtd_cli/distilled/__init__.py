@@ -5,6 +5,7 @@ The shards are the set. All else in its folder is made from them, for people and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from idtd_cli.errors import IdtdError, InputError
 __all__ = ["SUMS", "DistilledSet", "SetDocument", "digest", "read_sums", "write"]
 
 SUMS = "SHA256SUMS"
+_SUM = re.compile("([0-9a-f]{64})  (.+)")
+_AGAIN = "Export or download the set again."
 
 
 class DistilledSet:
@@ -104,10 +107,21 @@ def write(
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """SHA256SUMS as {relative path: digest}; empty if it is missing."""
+    """SHA256SUMS as {relative path: digest}; empty if it is missing.
+
+    Raises:
+        InputError: it is not what `write` writes, or names a file that is not visibly inside of the folder.
+    """
     path = folder / SUMS
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if not path.is_file():
+        return {}
+    sums: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        match = _SUM.fullmatch(line)
+        if match is None or not _is_plain(match[2]) or match[2] in sums:
+            raise InputError(f"{path} is damaged or forged: line {number} is {line[:200]!r}.", _AGAIN)
+        sums[match[2]] = match[1]
+    return sums
 
 
 def digest(folder: Path) -> str:
@@ -123,9 +137,17 @@ def check(folder: Path, names: list[str]) -> None:
     sums = read_sums(folder)
     for name in names:
         if name not in sums or not (folder / name).is_file() or storage.sha256_file(folder / name) != sums[name]:
-            raise InputError(
-                f"{folder / name} does not match its checksum in {SUMS}.", "Export or download the set again."
-            )
+            raise InputError(f"{folder / name} does not match its checksum in {SUMS}.", _AGAIN)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is a path below a folder, on every system; hidden files, such as git's own, are none."""
+    parts = name.split("/")
+    return (
+        name.isprintable()
+        and not set(name) & set('\\:*?"<>|')
+        and not any(not part or part[0] in ". " or part[-1] in ". " for part in parts)
+    )
 
 
 def _labels(document: SetDocument) -> Tensor:

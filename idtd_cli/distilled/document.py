@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from idtd_cli.documents import Document
-from idtd_cli.recipe import ClipConfig, EvaluateConfig, ExportConfig, Selection
+from idtd_cli.recipe import ClipConfig, EvaluateConfig, ExportConfig, Recipe, Selection
 
 
 class SetDocument(Document):
@@ -43,6 +43,7 @@ class SetDocument(Document):
     )
     stored_parameters: int = Field(0, description="numbers of four bytes among what is stored")
     fps: int = Field(description="of the video files")
+    recipe: Recipe | None = Field(None, description="that it was distilled with, complete; null: not known")
     export: ExportConfig = Field(ExportConfig(), description="how the clips lie in the shards")
     shards: int = Field(1, ge=1, description="how many there are")
     payload_bytes: int = Field(0, ge=0, description="of the clips as they lie there, without the tar around them")

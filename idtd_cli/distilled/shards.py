@@ -80,7 +80,7 @@ def read(folder: Path, document: SetDocument) -> tuple[Tensor, Tensor | None]:
     """
     videos: Tensor | None = None
     logits = []
-    for number, (shard, members) in enumerate(_samples(folder, document)):
+    for number, (shard, members) in enumerate(samples(folder, document)):
         try:
             video_T3HW, logits_KC = _sample(document, number, members)
         except (ValueError, TypeError, RecursionError, IdtdError, SafetensorError) as error:
@@ -129,8 +129,17 @@ def _members(
     }
 
 
-def _samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[str, bytes]]]:
-    """The members of each clip, by ending, and the shard that they lie in."""
+def is_shard(name: str) -> bool:
+    """Whether a file of a set, by its name, is a shard."""
+    return name.startswith("data/") and name.endswith(".tar")
+
+
+def samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[str, bytes]]]:
+    """The members of each clip, by ending, and the shard that they lie in; nothing of them is decoded.
+
+    Raises:
+        InputError: a shard is no tar, or has not the members that set.json says, in their order and size.
+    """
     clip, payload = document.clip, ENDINGS[document.export.payload]
     most = {
         "cls": 100,
@@ -149,7 +158,7 @@ def _samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[s
                 f"{path} cannot be read: {error.strerror}.", "Export or download the set again."
             ) from error
         with file, open(path, "rb") as data:
-            for entry in tar.entries(file, path):
+            for entry in tar.entries(file, path, plain_alone=True):
                 ending = list(most)[len(members)]
                 if number == document.count or entry.name != f"{document.key(number)}.{ending}":
                     raise _differs(path)

@@ -12,7 +12,8 @@ import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.errors import InputError
+from idtd_cli.hub import client
 from idtd_cli.sources.source import Source, relative_id
 
 NAME = "hub"
@@ -51,41 +52,14 @@ def read(place: str, fold: int) -> Source:
 
 def _fetch(repo: str, revision: str | None, folder: str) -> Path:
     """The files of a repository below a folder: a folder whose name is that of their commit."""
-    from huggingface_hub import errors as hub
-    from huggingface_hub import snapshot_download  # slow to load
+    with client.explained(client.Place(repo, revision)):
+        from huggingface_hub import snapshot_download  # slow to load
 
-    at = f"{repo}@{revision}" if revision else repo
-    try:
         snapshot = snapshot_download(
             repo,
-            repo_type="dataset",
+            repo_type=client.REPO_TYPE,
             revision=revision,
             allow_patterns=None if folder == "." else f"{glob.escape(folder)}/*",
             endpoint=os.environ.get("HF_ENDPOINT"),
         )
-    except hub.GatedRepoError as error:
-        raise InputError(
-            f"The dataset {repo} is gated.", "Ask for access on its page, then log in with `hf auth login`."
-        ) from error
-    except hub.RepositoryNotFoundError as error:
-        raise InputError(
-            f"There is no dataset {repo} on the Hub, or it is private.",
-            "To read your own, log in with `hf auth login`.",
-        ) from error
-    except hub.RevisionNotFoundError as error:
-        raise InputError(f"The dataset {repo} has no revision {revision}.", "Name a branch, tag or commit.") from error
-    except hub.LocalEntryNotFoundError as error:  # also: a part of it is there
-        if isinstance(error.__cause__, hub.OfflineModeIsEnabled):
-            raise InputError(
-                f"The dataset {at} is not wholly in the Hub's cache, and HF_HUB_OFFLINE is set.", "Unset it."
-            ) from error
-        raise IdtdError(
-            f"The dataset {at} is not wholly in the Hub's cache, and the Hub cannot be reached.",
-            "Try again once it can.",
-        ) from error
-    except hub.HFValidationError as error:
-        raise InputError(f"{repo!r} cannot be the name of a dataset.", "Write hub:OWNER/NAME.") from error
-    except Exception as error:  # the client passes on what its HTTP library raises
-        words = str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__
-        raise IdtdError(f"The dataset {at} could not be fetched: {words}.", "Try again later.") from error
     return Path(snapshot)

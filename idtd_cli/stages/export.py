@@ -76,6 +76,7 @@ def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) 
         stored_parameters=parameters,
         fps=_FPS,
         export=config,
+        recipe=made.recipe,
     )
     with storage.new_folder(out) as staging, progress.stage("export", 2 * len(labels_N)) as bar:  # each clip twice
         document = distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC, bar.advance)

@@ -188,9 +188,9 @@ def read_exact(source: Path | bytes, max_bytes: int = 1 << 30) -> Frames:
     frames: list[Frames] = []
     try:
         for picture in _pyav(str(source.absolute()) if isinstance(source, Path) else io.BytesIO(source), _WHOLE):
+            if 3 * picture().width * picture().height * (len(frames) + 1) > max_bytes:
+                raise DecodeError(f"needs more than {max_bytes} bytes of memory")
             frames.append(_upright(picture().to_ndarray(format="rgb24", threads=1), picture()))
-            if frames[-1].nbytes * len(frames) > max_bytes:
-                raise DecodeError(f"needs more than {max_bytes >> 20} MiB of memory")
             if frames[-1].shape != frames[0].shape:
                 raise DecodeError("changes its frame size")
     except DecodeError as error:

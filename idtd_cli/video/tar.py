@@ -34,13 +34,18 @@ class File(io.BufferedReader):
         return super().read(size)
 
 
-def entries(file: File, path: Path) -> Iterator[Entry]:
+def entries(file: File, path: Path, plain_alone: bool = False) -> Iterator[Entry]:
     """The plain files of a tar, in order; links, folders and sparse files are passed over.
 
     Between two of them the file may be read elsewhere.
 
+    Args:
+        file: the tar, opened.
+        path: what it is called.
+        plain_alone: links, folders and sparse files are refused instead.
+
     Raises:
-        InputError: it is no tar, or a damaged one.
+        InputError: it is no tar, or a damaged one, or holds what is refused.
     """
     again = "Copy or write it again."
     end = 0
@@ -53,6 +58,8 @@ def entries(file: File, path: Path) -> Iterator[Entry]:
                 end = info.offset + 1
                 if info.isreg() and not info.issparse():
                     yield Entry(info.name, info.offset_data, info.size)
+                elif plain_alone:
+                    raise InputError(f"{path} holds {info.name[:100]!r}, which is no plain file.", again)
             # The end is marked by zeros, or by nothing at all: else reading stopped at something that is no header.
             file.seek(tar.offset)
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):

@@ -33,6 +33,9 @@ COMMANDS = (
     "compare",
     "reproduce",
     "show",
+    "publish",
+    "download",
+    "verify",
     "doctor",
 )
 ROOT = Path(__file__).parents[2]

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import idtd_cli
 from idtd_cli import distilled
@@ -98,8 +101,34 @@ def test_a_file_that_is_missing_is_refused(copy: Path, file: str) -> None:
 
 def test_sums_that_are_no_text_are_refused(copy: Path) -> None:
     (copy / distilled.SUMS).write_bytes(b"\xff\xfe\n")
-    with pytest.raises(InputError, match="does not match its checksum in SHA256SUMS"):
+    with pytest.raises(InputError, match="SHA256SUMS is damaged or forged: line 1"):
         DistilledSet.open(copy)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "a/../../x", "/x", "a//x", "./x", ".git/config", "a/.x", "C:x", "a\\x", "a\x07", "x ", " x", "set.json"],
+)
+def test_sums_that_name_a_file_elsewhere_are_refused(copy: Path, name: str) -> None:
+    with open(copy / distilled.SUMS, "a", encoding="utf-8") as file:
+        file.write(f"{'0' * 64}  {name}\n")
+    with pytest.raises(InputError, match="SHA256SUMS is damaged or forged: line"):
+        distilled.read_sums(copy)
+
+
+@given(st.text(st.sampled_from("a./\\ :~\t\n\u2028é"), min_size=1, max_size=8))
+def test_a_name_that_is_taken_stays_inside(name: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "set"
+        folder.mkdir()
+        (folder / distilled.SUMS).write_text(f"{'0' * 64}  {name}\n", encoding="utf-8", newline="\n")
+        try:
+            found = distilled.read_sums(folder)
+        except InputError:
+            return
+        assert list(found) == [name]
+        assert folder.resolve() in (folder / name).resolve().parents
+        assert all(part.strip(". ") == part for part in name.split("/"))
 
 
 def test_a_set_of_the_older_form_is_refused_with_what_to_do(copy: Path) -> None:

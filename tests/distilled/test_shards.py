@@ -211,7 +211,7 @@ def test_what_is_no_plain_file_is_not_taken(small: Path, kind: bytes) -> None:
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
     making.sign(small)
-    with pytest.raises(InputError, match=r"does not hold what set\.json says"):
+    with pytest.raises(InputError, match=r"holds '0000-a-000\.json', which is no plain file"):
         DistilledSet.open(small)
 
 

@@ -65,6 +65,18 @@ SURFACE = {
     "reproduce": ("RECIPE", "OUT", "--source", "--set", "--only", "--device", "--json"),
     "doctor": ("[FOLDER]", "--json"),
     "show": ("PATH", "--sheet", "--redundancy", "--plot"),
+    "publish": (
+        "DISTILLED",
+        "OWNER/NAME",
+        "--report",
+        "--license",
+        "--private",
+        "--tag",
+        "--dry-run",
+        "--endpoint",
+    ),
+    "download": ("OWNER/NAME", "OUT", "--endpoint", "--max-gb"),
+    "verify": ("SET", "--endpoint", "--max-gb"),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,9 @@ from tests.video.making import every_frame, make
 FILES = {f"{name}/{i}.mp4": f"{name}{i}".encode() for name in ("run", "jump") for i in range(2)}
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.Hub]:
-    with hub_server.serve() as hub:
-        hub.repos["someone/motions"] = hub_server.Repo()
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setattr(
-            constants, "HF_HUB_CACHE", str(tmp_path / "cache")
-        )  # read by the client when it is imported
-        yield hub
+@pytest.fixture(autouse=True)
+def motions(hub: hub_server.Hub) -> None:
+    hub.repos["someone/motions"] = hub_server.Repo()
 
 
 def test_a_folder_on_the_hub(hub: hub_server.Hub, tmp_path: Path) -> None:
@@ -43,8 +36,7 @@ def test_equal_files_are_two_videos(hub: hub_server.Hub) -> None:
 
 
 def test_other_layouts(hub: hub_server.Hub, exported: Path) -> None:
-    files = {path.relative_to(exported).as_posix(): path.read_bytes() for path in exported.rglob("*") if path.is_file()}
-    hub.repos["someone/motions"].commit(files)
+    hub.repos["someone/motions"].commit(hub_server.files(exported))
     source = find("hub:someone/motions")
     assert (source.kind, source.classes) == ("hub/webdataset", ("left", "rest", "right"))
     assert decode.decode(source.videos[0].medium, every_frame(4)).frames == 4

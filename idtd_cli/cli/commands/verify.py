@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from idtd_cli.cli import options, output
+
+
+def verify(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="SET", help="A distilled set: a folder, or OWNER/NAME[@REVISION] on the Hugging Face Hub."
+        ),
+    ],
+    endpoint: options.EndpointOption = None,
+    max_gb: options.MaxGbOption = options.MAX_GB,
+) -> None:
+    """Check a distilled set: every checksum, every clip and label, and that there is nothing else in it.
+
+    Example: idtd verify sets/idtd
+    """
+    from idtd_cli.stages import verify as stage
+
+    for line in stage.run(what, endpoint, output.Terminal(), max_gb):
+        output.say(f"{line}.")
+    output.say(f"{what} is what it promises to be.")
