@@ -79,8 +79,9 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
     said = idtd("evaluate", "sets/idtd", "--on", "prepared", "--out", "report", "--json", cwd=tmp_path)
     assert said.stdout == (tmp_path / "report" / "report.json").read_text(encoding="utf-8")
     report = json.loads(said.stdout)
-    assert [(r["method"], r["ipc"], r["seed"], r["top1"]["n"]) for r in report["results"]] == [
-        ("idtd", 2, 3, 2), ("random", 2, None, 2), ("full", None, None, 1),
+    assert [(r["method"], r["form"], r["ipc"], r["seed"], r["top1"]["n"]) for r in report["results"]] == [
+        ("idtd", "own", 2, 3, 2), ("idtd", "plain", 2, 3, 2), ("random", "own", 2, None, 2),
+        ("full", "own", None, None, 1),
     ]  # fmt: skip
 
     for folder, kind in (

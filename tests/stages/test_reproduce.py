@@ -125,7 +125,7 @@ def test_another_recipe_is_not_mixed_in(done: Path, videos: Path) -> None:
     with pytest.raises(InputError, match=r"made by another recipe \(distill.steps: 6, now 7\)"):
         reproduce.run(recipe(distill__steps=7), done, videos, "cpu", Heard())
     with pytest.raises(InputError, match="holds another evaluation"):
-        reproduce.run(recipe(evaluate__students=3), done, videos, "cpu", Heard())
+        reproduce.run(recipe(evaluate__students=1), done, videos, "cpu", Heard())
     assert contents(done) == before
 
 
