@@ -396,6 +396,11 @@ class DistillConfig(Section):
         return self
 
     @property
+    def validates(self) -> bool:
+        """Whether videos are scored while they are made; those that are chosen are made at once."""
+        return self.validate_every > 0 and self.method not in ("random", "herding", "k-center")
+
+    @property
     def validation_split(self) -> str:
         """Where videos are scored while they are made: the test split only for the peers' rule, by its name."""
         return "test" if self.selection == "peer-best-of-test" else "val"

@@ -46,13 +46,13 @@ class DistilledSet:
 
     @classmethod
     def open(cls, path: Path) -> DistilledSet:
-        """Read a set and check its shards against their checksums.
+        """Read a set and check its document and its shards against their checksums.
 
         Raises:
             InputError: no finished set there, or its shards are damaged or not those that were exported.
         """
         document = documents.read(SetDocument, path)
-        check(path, shards.names(document))
+        check(path, [SetDocument.FILE, *shards.names(document)])
         videos, logits = shards.read(path, document)
         return cls(path, document, videos, _labels(document), logits)
 

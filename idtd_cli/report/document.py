@@ -97,7 +97,7 @@ class ReportDocument(Document):
     results: tuple[Result, ...]
     differences: tuple[Difference, ...] = Field(
         description="of each set from random clips at its size, and from each other set of that size if these are few; "
-        "of what is lossy from its set"
+        "of each other form of a set from the set"
     )
     hardware: str
     versions: dict[str, str]

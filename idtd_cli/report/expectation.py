@@ -44,7 +44,8 @@ def in_report(expected: Iterable[Expectation], source: str | None, report: Repor
 
 def in_table(recipe: Recipe, source: str | None, table: TableDocument) -> list[Compared]:
     """The same of one with a grid."""
-    found = {(row.arm, _place(recipe.grid, row.place)): row.top1 for row in table.rows}
+    rows = sorted(table.rows, key=lambda row: row.seeds > 0)  # an arm that is called as a reference comes after it
+    found = {(row.arm, _place(recipe.grid, row.place)): row.top1 for row in rows}
     return [
         Compared(one, found.get((one.of, frozenset(one.at.items())))) for one in recipe.expect if one.data == source
     ]

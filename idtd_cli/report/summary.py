@@ -28,7 +28,7 @@ NOTES = {
 }
 
 #: What the name of a form adds to that of its set, and to its title.
-_ENDINGS: dict[Form, str] = {"own": "", "plain": "/plain", "lossy": "/videos"}
+ENDINGS: dict[Form, str] = {"own": "", "plain": "/plain", "lossy": "/videos"}
 _FORMS: dict[Form, str] = {"own": "", "plain": ", seen as plain videos", "lossy": ", as MP4s for people"}
 _LOSSY_NOTE = (
     "“as MP4s for people”: students trained on videos/ of the set, decoded and brought back to its size, in place of "
@@ -125,13 +125,13 @@ def table(report: ReportDocument) -> list[tuple[str, ...]]:
 
 def name(result: Result) -> str:
     """What students trained on, and the set's folder where that says more."""
-    called = result.set and result.set.removesuffix(_ENDINGS[result.form])
+    called = result.set and result.set.removesuffix(ENDINGS[result.form])
     return title(result) + (f" ({called})" if called and called != result.method else "")
 
 
 def form_of(called: str, form: Form) -> str:
     """What a form of a set is called: `sets/idtd`, `sets/idtd/plain`."""
-    return called + _ENDINGS[form]
+    return called + ENDINGS[form]
 
 
 def differences(report: ReportDocument) -> list[str]:
@@ -202,7 +202,7 @@ def reading(report: ReportDocument) -> list[str]:
         f"Every student has {_length(report.protocol.fit)}, and is scored after the last: none is picked by score.",
         *_scoring(report.protocol.scoring),
         *[f"The protocol has a name: {name}." for name in followed(report.protocol)],
-        "“stored” counts the uncompressed pixels that a set keeps, the same way for all of them.",
+        "“stored” counts what a set keeps without compression: pixels as bytes, other numbers and floats as four.",
         *notes(report),
     ]
 

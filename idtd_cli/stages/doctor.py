@@ -16,11 +16,7 @@ import numpy as np
 
 from idtd_cli import provenance
 from idtd_cli.errors import IdtdError
-from idtd_cli.recipe import ClipConfig
-from idtd_cli.report.summary import size
 from idtd_cli.version import __version__
-from idtd_cli.video import decode, encode
-from idtd_cli.video.medium import File
 
 #: `fail`: a command will not run. `note`: one can do without.
 State = Literal["ok", "note", "fail"]
@@ -94,6 +90,15 @@ def _torch() -> Iterator[Finding]:
 
 def _video() -> Iterator[Finding]:
     """A clip is written and read as the stages do it."""
+    try:
+        from idtd_cli.recipe import ClipConfig
+        from idtd_cli.video import decode, encode
+        from idtd_cli.video.medium import File
+    except (ImportError, OSError) as error:
+        yield Finding(
+            "video", "fail", f"cannot be loaded: {error}", "Reinstall idtd: pip install --force-reinstall idtd-cli."
+        )
+        return
     frames_THW3 = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory(prefix="idtd-doctor-") as folder:
         lossless, plain = Path(folder) / "lossless.mp4", Path(folder) / "plain.mp4"
@@ -111,8 +116,7 @@ def _video() -> Iterator[Finding]:
         clip = ClipConfig(frames=8, stored_frames=8, height=16, width=16)
         for name, package in (("pyav", "av"), ("decord", "decord")):
             if importlib.util.find_spec(package) is None:
-                state: State = "fail" if name == "pyav" else "note"
-                yield Finding(f"decoder {name}", state, "is not installed", f"pip install {package}")
+                yield Finding(f"decoder {name}", "note", "is not installed", f"pip install {package}")
                 continue
             try:
                 read = decode.decode(File(plain), clip, decoder=name, video_id="doctor").decoder
@@ -137,8 +141,10 @@ def _disk(folder: Path) -> Finding:
 
 
 def _memory() -> Finding:
-    from idtd_cli.stages import clips
-
+    try:
+        from idtd_cli.stages import clips
+    except (ImportError, OSError) as error:
+        return Finding("memory", "note", f"not known: {error}", "Mend what is above first.")
     free = clips.free_bytes("cpu")
     little = free < _MEMORY
     mend = "Sets that do not fit are read from disk as they are drawn, which is slower." if little else ""
@@ -164,6 +170,11 @@ def _hub() -> Finding:
     if get_token() is None:
         return Finding("Hub", "note", "not logged in: needed to publish, and for gated sets", "Log in: hf auth login.")
     return Finding("Hub", "ok", f"a token is there, for {constants.ENDPOINT}")
+
+
+def size(count: int) -> str:
+    """Bytes, in GB: what is needed to say it elsewhere may be what is missing."""
+    return f"{count / 1e9:.1f} GB"
 
 
 _SIGNS: dict[State, str] = {"ok": "ok  ", "note": "note", "fail": "FAIL"}

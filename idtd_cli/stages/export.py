@@ -61,7 +61,7 @@ def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) 
         parents=parents,
         method=made.method,
         seed=made.recipe.distill.seed,
-        selection=made.recipe.distill.selection,
+        selection=made.recipe.distill.selection if made.recipe.distill.validates else "last",
         classes=made.classes,
         ipc=made.recipe.distill.ipc,
         videos_a_class=made.recipe.distill.videos_a_class,

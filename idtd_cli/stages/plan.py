@@ -70,8 +70,12 @@ def run(recipe: Recipe, prepared: Path, device: str, progress: Progress, experts
 
     counts = {split: sum(of_class.values()) for split, of_class in source.document.counts.items()}
     scored = counts["val" if protocol.split == "validation" else "test"]
-    entries = (protocol.students * (1 + protocol.plain + protocol.lossy), protocol.students, protocol.full_students)
+    plain = protocol.plain and (config.segments > 1 or bool(config.soft_labels.teachers))
+    architectures = 1 + len(protocol.across)  # each reckoned as the recipe's student
+    counted = (protocol.students * (1 + plain + protocol.lossy), protocol.students, protocol.full_students)
+    entries = (counted[0] * architectures, counted[1] * architectures, counted[2] * architectures)
     validations = len(_due(config.validate_every, steps)) if config.method not in CHOSEN else 0
+    validation = students.seconds(0, counts[config.validation_split])
     return Plan(
         hardware=provenance.hardware(device),
         method=config.method,
@@ -79,7 +83,7 @@ def run(recipe: Recipe, prepared: Path, device: str, progress: Progress, experts
         start_seconds=took - clock.done * clock.step_seconds,
         step_seconds=clock.step_seconds,
         distil_seconds=took + (steps - clock.done) * clock.step_seconds,
-        validation_seconds=validations * config.validate_students * students.seconds(0, counts["val"]),
+        validation_seconds=validations * config.validate_students * validation,
         students=entries,
         evaluation_seconds=sum(count * students.seconds(entry, scored) for entry, count in enumerate(entries)),
         memory_bytes=_peak_memory(),

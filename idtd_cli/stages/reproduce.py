@@ -70,7 +70,9 @@ def need_fitting_networks(recipe: Recipe) -> None:
         InputError: a network of the recipe cannot take its clips. Now, and not when hours have gone by.
     """
     clip = recipe.prepare.clip
-    for network in (recipe.distill.network, recipe.evaluate.student):
+    student = recipe.evaluate.student
+    others = (student.model_copy(update={"name": name}) for name in recipe.evaluate.across)
+    for network in (recipe.distill.network, student, *others):
         registry.build(network, registry.Task(2, clip.frames, clip.height, clip.width), 0, "cpu")
 
 

@@ -143,6 +143,10 @@ def _draw(recipe: Recipe, cells: Sequence[Cell], work: _Work, out: Path, progres
     """The other figures, once all arms at the first place are done."""
     known = [(cell, work.scores(cell)) for cell in cells if cell.place == cells[0].place]
     arms = [work.arm(cell, scores) for cell, scores in known if scores]
+    for name in get_args(FigureName):  # of other arms than there are now, perhaps
+        if name not in recipe.grid.figures or len(arms) < len(known):
+            for end in ("png", "svg", "csv", "md"):
+                (out / f"{name}.{end}").unlink(missing_ok=True)
     if not recipe.grid.figures or len(arms) < len(known):
         return
     with progress.stage("figures", len(recipe.grid.figures)) as bar:
@@ -198,8 +202,12 @@ class _Work:
         sets = [self._set(recipe) for recipe in cell.recipes]
         if (folder / ReportDocument.FILE).is_file():  # it grows
             report = documents.read(ReportDocument, folder)
-            there = [self._out / "sets" / result.set for result in report.results if result.set]
-            there = [path for path in there if (path / SUMS).is_file() and digest(path) in report.parents.values()]
+            there = [self._out / "sets" / r.set for r in report.results if r.set and r.form == "own"]
+            there = [
+                path
+                for path in dict.fromkeys(there)
+                if (path / SUMS).is_file() and digest(path) in report.parents.values()
+            ]
             if len(there) < sum(name.startswith("set ") for name in report.parents):
                 (folder / ReportDocument.FILE).unlink()  # a set was removed or made anew; all scores are kept beside it
             sets = there + sets

@@ -88,9 +88,9 @@ def rewrite(folder: Path, change: Callable[[dict[str, bytes]], dict[str, bytes]]
 
 
 def sign(folder: Path) -> None:
-    """Make the checksums of the shards right again."""
+    """Make the checksums of the shards and of set.json right again."""
     sums = distilled.read_sums(folder)
-    for path in (folder / "data").glob("*.tar"):
+    for path in (folder / SetDocument.FILE, *(folder / "data").glob("*.tar")):
         sums[path.relative_to(folder).as_posix()] = storage.sha256_file(path)
     lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
     (folder / distilled.SUMS).write_text("".join(lines))
@@ -100,3 +100,4 @@ def edit(folder: Path, **changes: object) -> None:
     """Let set.json say something else."""
     path = folder / SetDocument.FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    sign(folder)

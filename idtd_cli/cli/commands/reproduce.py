@@ -39,14 +39,17 @@ def reproduce(
     from idtd_cli.stages import tabulate
 
     chosen = options.recipe(recipe, None, set_)
-    named = None if source is None else Path(source).resolve().name
     if chosen.has_grid:
         table = tabulate.run(chosen, only or [], out, source, options.device(device), output.Terminal())
         output.show_table(table, out, json)
-        output.show_expected(expectation.in_table(chosen, named, table), changed=bool(set_))
+        output.show_expected(
+            expectation.in_table(chosen, None if source is None else table.scored[0].source, table), changed=bool(set_)
+        )
         return
     if only:
         raise InputError(f"--only chooses cells of a grid, and the recipe {chosen.name} has none.", "Leave it out.")
     report = stage.run(chosen, out, source, options.device(device), output.Terminal())
     output.show_report(report, out / "report", json)
-    output.show_expected(expectation.in_report(chosen.expect, named, report), changed=bool(set_))
+    output.show_expected(
+        expectation.in_report(chosen.expect, None if source is None else report.source, report), changed=bool(set_)
+    )

@@ -28,11 +28,13 @@ def redundancy_chart(found: Sequence[ClassRedundancy], gain: dict[str, float], o
         (each.name, each.inter.mean, each.within.mean, gain[each.name]) for each in known if each.inter and each.within
     ]
     said = []
-    for column, name in ((1, "inter-sample"), (2, "within-sample")):
+    for column, name in ((1, "inter-sample"), (2, "within-sample")) if rows else ():
         x, y = (np.array([float(row[place]) for row in rows]) for place in (column, 3))
         r, low, high = correlation(x, y)
         sure = "its interval holds 0, so that these classes do not show one" if low <= 0 <= high else "beyond the noise"
         said.append(f"- {name}: r = {r:+.2f} (95 % bootstrap interval over classes {low:+.2f} to {high:+.2f}): {sure}.")
+    if not rows:
+        said = ["Of no class are both known: they need two clips, of two frames."]
     png, svg = _draw(rows, one, other)
     words = (
         f"# Gain over redundancy\n\nThe gain of {one} over {other}, in points of a class's accuracy, and how redundant "

@@ -40,7 +40,9 @@ def table_chart(document: TableDocument) -> tuple[bytes, str]:
     panels = [dict(zip(others, place, strict=True)) for place in product(*others.values())]
     height = 4.4 if over else 1.2 + 0.34 * (len(document.arms) + 2)
     figure: Any = Figure(figsize=(max(6.4, 4.6 * len(panels)), height), layout="constrained")
-    for axes, place in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+    for axes, place in zip(
+        figure.subplots(1, len(panels), sharex=not over, sharey=True, squeeze=False)[0], panels, strict=True
+    ):
         rows = [row for row in document.rows if place.items() <= row.place.items()]
         if over:
             _curves(axes, rows, document, over)
@@ -60,11 +62,12 @@ def _is_number(text: str) -> bool:
 
 def _curves(axes: Any, rows: list[Row], document: TableDocument, over: str) -> None:
     values = sorted({float(value) for value in document.axes[over]})
-    for number, arm in enumerate(dict.fromkeys([*document.arms, *(row.arm for row in rows)])):
-        points = sorted((float(row.place[over]), row) for row in rows if row.arm == arm) if arm else []
+    for number, (arm, beside) in enumerate(_order(document)):
+        points = [(float(row.place[over]), row) for row in rows if (row.arm, row.seeds == 0) == (arm, beside)]
         if not points:
             continue
-        reference = _REFERENCES.get(points[0][1].method) if points[0][1].seeds == 0 else None
+        points.sort(key=lambda point: point[0])
+        reference = _REFERENCES[points[0][1].method] if beside else None
         colour, style = reference or (_COLOURS[number % len(_COLOURS)], "-")
         x = [value for value, _ in points]
         mean = [100 * row.top1 for _, row in points]
@@ -84,10 +87,10 @@ def _curves(axes: Any, rows: list[Row], document: TableDocument, over: str) -> N
 
 def _bars(axes: Any, rows: list[Row], document: TableDocument) -> None:
     of_arm = {(row.arm, row.seeds == 0): row for row in rows}
-    order = [key for arm in document.arms if (key := (arm, False)) in of_arm]
-    order += [key for key in of_arm if key[1]]
+    order = _order(document)  # the same in all panels, which share their names
     for place, key in enumerate(order):
-        row = of_arm[key]
+        if (row := of_arm.get(key)) is None:
+            continue
         colour = _REFERENCES[row.method][0] if key[1] else _COLOURS[0]
         axes.barh(-place, 100 * row.top1, xerr=100 * row.error if row.error else None, color=colour, height=0.66)
         axes.plot(
@@ -101,6 +104,13 @@ def _bars(axes: Any, rows: list[Row], document: TableDocument) -> None:
     axes.set_yticks([-place for place in range(len(order))], [_short(arm) for arm, _ in order], parse_math=False)
     axes.set(xlabel="top-1, %")
     axes.set_xlim(left=0)
+
+
+def _order(document: TableDocument) -> list[tuple[str, bool]]:
+    """What has a figure anywhere, as its name and whether it is a reference: arms first."""
+    there = dict.fromkeys((row.arm, row.seeds == 0) for row in document.rows)
+    arms = [(arm, False) for arm in document.arms if (arm, False) in there]
+    return arms + [key for key in there if key[1]]
 
 
 def _short(name: str) -> str:

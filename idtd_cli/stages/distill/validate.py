@@ -23,6 +23,10 @@ from idtd_cli.students.training import LabelledVideos
 PROTOCOL = ("student", "fit", "normalisation", "augmentation", "scoring", "soft_labels")
 
 
+#: A split of a prepared set → as recipes call it.
+WORDS = {"val": "validation", "test": "test"}
+
+
 def protocol(config: EvaluateConfig) -> EvaluateConfig:
     """These parts, and nothing else that is not as always."""
     return EvaluateConfig.model_validate({part: getattr(config, part) for part in PROTOCOL})
@@ -34,9 +38,10 @@ def check(source: PreparedSet, recipe: Recipe, task: registry.Task) -> None:
         InputError: there is nothing to validate on, or no student that can take such clips.
     """
     if not source.rows(recipe.distill.validation_split):
+        split = WORDS[recipe.distill.validation_split]
         raise InputError(
-            f"distill.validate_every needs validation clips, and {source.folder} has none.",
-            "Prepare it with prepare.split.validation above 0, or leave distill.validate_every at 0.",
+            f"distill.validate_every needs {split} clips, and {source.folder} has none.",
+            f"Prepare it with prepare.split.{split} above 0, or leave distill.validate_every at 0.",
         )
     registry.build(recipe.evaluate.student, task, 0, "cpu")
 

@@ -56,9 +56,10 @@ def run(
     config = recipe.evaluate
     source = PreparedSet.open(prepared)
     document = source.document
-    if twice := [one for number, one in enumerate(sets) if one in sets[:number]]:
-        raise InputError(f"{twice[0]} is named twice.")
     opened = [_opened(one, source, recipe, device, progress) for one in sets]
+    for number, each in enumerate(opened):
+        if each.path.resolve() in [other.path.resolve() for other in opened[:number]]:
+            raise InputError(f"{each.path} is named twice.")
     parents = {"prepared": document.digest(), "evaluate": section_digest(_deciding(config))}
     parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
     if (out / ReportDocument.FILE).is_file():
@@ -91,7 +92,7 @@ def run(
         return scoring.score(protocol, number, task, normalisation, thing.videos(number), thing.segments, held, watch)
 
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
-    known = Scores(out)
+    known = Scores(out, provenance.hardware(device))
     protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
     decides = [parents["prepared"] + section_digest(_deciding(protocol)) for protocol in protocols]
     students = [(d, thing, number) for d in decides for thing in things for number in range(thing.students)]
@@ -123,7 +124,7 @@ def run(
         protocol=config,
         results=tuple(one.result(held.labels_N.cpu(), classes) for one in judged),
         differences=tuple(differences([one for one in judged if one.student == config.student.name])),
-        hardware=provenance.hardware(device),
+        hardware="; ".join(known.hardware),
         versions=provenance.versions(),
     )
     columns = _columns(opened, real, clip.frames)

@@ -36,6 +36,9 @@ from idtd_cli.stages import clips
 #: What the numbers of a tensor file are, by the word that says so.
 VALUES = ("bytes", "unit", "imagenet", "data")
 _CLIPS = ("videos", "clips", "images", "data", "x")
+#: What torch's own unpickler raises for bytes that it did not write.
+_NO_TENSORS = (*(pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError),)
+_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _LABELS = ("labels", "label", "targets", "y")
 
 
@@ -122,7 +125,7 @@ def _of_tensors(place: str, source: PreparedSet, device: str) -> OtherSet:
             f"{path} has clips of {here} pixels, and {source.folder} of {there}.", "Prepare it at that size."
         )
     labels_N = _labels(labels, len(videos), classes, path)
-    if not videos.is_floating_point() and videos.dtype != torch.uint8:
+    if videos.dtype not in _DTYPES:
         raise InputError(f"{path} holds clips of {videos.dtype}.", "Save them as torch.uint8 or torch.float32.")
     if not bool(videos.isfinite().all()):
         raise InputError(f"{path} holds numbers that are not finite.")
@@ -130,7 +133,8 @@ def _of_tensors(place: str, source: PreparedSet, device: str) -> OtherSet:
     stored_bytes = videos.numel() * videos.element_size()
     clips_NF3HW = _as_bytes(videos[order_N], values, document, path).to(device)
     named = storage.sha256_bytes(f"{values} {storage.sha256_file(path)}".encode())
-    return OtherSet(path, named, clips_NF3HW, labels_N[order_N].to(device), stored_bytes)
+    called = Path(place) if values else path  # the same file may be taken in two ways
+    return OtherSet(called, named, clips_NF3HW, labels_N[order_N].to(device), stored_bytes)
 
 
 def _load(path: Path) -> Any:
@@ -146,7 +150,16 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path} is no file of torch.save ({error}).", again) from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise InputError(f"{path} holds something else than tensors, or is damaged.", again) from error
     return content
 
@@ -169,7 +182,7 @@ def _parts(content: Any, path: Path) -> tuple[Tensor, Tensor | None]:
             tensor.layout != torch.strided or tensor.numel() * tensor.element_size() > path.stat().st_size
         ):
             raise InputError(f"{path} claims to hold more than the file does.", "Save the clips with .contiguous().")
-    return clips, labels
+    return clips.detach(), None if labels is None else labels.detach()
 
 
 def _labels(labels: Tensor | None, count: int, classes: int, path: Path) -> Tensor:
@@ -218,18 +231,20 @@ def _of_prepared(path: Path, source: PreparedSet, device: str, progress: Progres
     ours, theirs = other.document.clip, source.document.clip
     if (ours.height, ours.width) != (theirs.height, theirs.width):
         raise InputError(f"{path} has clips of another size than {source.folder}.", "Prepare both at the same size.")
+    _need_apart(other.document.source, {row.id for row in other.rows("train")}, source, f"prepared:{path}")
     videos, labels_N = clips.load(other, "train", device, progress)
     return OtherSet(path, other.document.digest(), videos, labels_N, torch.Size(videos.shape).numel())
 
 
 def _of_videos(address: str, source: PreparedSet, config: DecodeConfig, device: str, progress: Progress) -> OtherSet:
     """Decoded as `idtd prepare` does it, in processes that a bad file may crash: T frames over all of each video."""
-    listed = sources.find(address)
+    listed = sources.find(address, source.document.split.fold)
     label_of = _own_labels(listed.classes, source, address)
     videos = sorted(
         (video for video in listed.videos if video.split in (None, "train")),
         key=lambda video: (label_of[video.label], video.id),
     )
+    _need_apart(listed.name, {video.id for video in videos}, source, address)
     theirs = source.document.clip
     clip = ClipConfig(
         frames=theirs.frames,
@@ -264,6 +279,19 @@ def _of_videos(address: str, source: PreparedSet, config: DecodeConfig, device: 
     named = storage.sha256_bytes(videos_NF3HW.numpy().tobytes() + labels_N.numpy().tobytes())
     path = Path(address.partition(":")[2])
     return OtherSet(path, named, videos_NF3HW.to(device), labels_N.to(device), videos_NF3HW.numel())
+
+
+def _need_apart(name: str, ids: set[str], source: PreparedSet, address: str) -> None:
+    """
+    Raises:
+        InputError: students would train on videos that they are asked for, or that things are tuned on.
+    """
+    held = {row.id for split in ("test", "val") for row in source.rows(split)}
+    if name == source.document.source and (both := sorted(ids & held)):
+        raise InputError(
+            f"{address} has {len(both)} videos that {source.folder} holds out of training; the first is {both[0]}.",
+            "Give them to test in its lists, or take them out.",
+        )
 
 
 def _own_labels(classes: tuple[str, ...], source: PreparedSet, address: str) -> Mapping[int, int]:

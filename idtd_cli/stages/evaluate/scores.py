@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,10 +20,12 @@ FILE = "scores.jsonl"
 class Scores:
     """The lines of a report folder. Those of other data, of another protocol or another set are passed over."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
+    def __init__(self, folder: Path, hardware: str) -> None:
+        self._path, self._hardware = folder / FILE, hardware
+        #: what the students that were asked for were trained on, in the order in which they were
+        self.hardware: dict[str, None] = {}
         self._lines = list(read_lines(self._path))
-        self._known = {line["key"]: line for line in self._lines if "place" in line}
+        self._known = {line["key"]: line for line in self._lines if "place" in line and "hardware" in line}
 
     def knows(self, protocol: str, trained_on: str, number: int) -> bool:
         """Whether a student was trained already."""
@@ -43,12 +46,14 @@ class Scores:
         if key not in self._known:
             began = time.perf_counter()
             said = compute()
-            line = {"key": key, "top1": said.top(1), "seconds": time.perf_counter() - began}
+            line: dict[str, Any] = {"key": key, "top1": said.top(1), "seconds": time.perf_counter() - began}
+            line["hardware"] = self._hardware
             self._known[key] = line | {"found": said.found_VN.tolist(), "place": said.place_VN.tolist()}
             self._lines.append(self._known[key])
             # All lines anew: they are few, and none is ever cut off.
             storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
         known = self._known[key]
+        self.hardware[known["hardware"]] = None
         return Predictions(torch.tensor(known["found"]), torch.tensor(known["place"])), known["seconds"]
 
     @staticmethod

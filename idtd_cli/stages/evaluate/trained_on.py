@@ -99,7 +99,8 @@ def names(paths: Sequence[Path]) -> list[str]:
     parts = [path.absolute().parts for path in paths]
     called = [path.name for path in paths]
     for more in range(2, max(map(len, parts), default=0) + 1):
-        twice = Counter([*called, "random", "full"])
+        taken = [name + ending for name in called for ending in summary.ENDINGS.values() if ending]
+        twice = Counter([*called, *taken, "random", "full"])
         called = ["/".join(own[-more:]) if twice[name] > 1 else name for name, own in zip(called, parts, strict=True)]
     return called
 

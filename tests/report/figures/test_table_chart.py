@@ -65,3 +65,26 @@ def test_the_same_table_gives_the_same_bytes() -> None:
 
 def test_what_is_not_done_is_not_drawn() -> None:
     assert "whole method" not in texts(table_chart(made({"distill.ipc": [1, 5]}, done=False))[1])
+
+
+def test_an_arm_may_be_called_as_a_reference_is() -> None:
+    """Random clips as a method of their own stand beside those of every report."""
+    content = tiny.recipe(grid={"axes": {"distill.ipc": [1, 5]}}, methods=["idtd", "random"])
+    sets = [result(method, ipc, [0.5], set=f"{method}{ipc}") for method in ("idtd", "random") for ipc in (1, 5)]
+    scored = report(*sets, *(result("random", ipc, [0.2, 0.3]) for ipc in (1, 5)))
+    cells = [
+        (cell, Scores(scored, (f"{cell.recipes[0].distill.method}{cell.recipes[0].distill.ipc}",), 1.0))
+        for cell in content.cells()
+    ]
+    assert texts(table_chart(table.table(content, cells))[1]).count("random") == 2
+
+
+def test_panels_share_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an arm is done at one place and not at the other, its name stays with its bar."""
+    content = tiny.recipe(grid={"axes": {"evaluate.student.name": ["convnet3d", "cnn-gru"]}, "arms": ARMS})
+    first, second, third, _ = content.cells()
+    done = Scores(REPORT, ("a1",), 1.0)
+    made = table.table(content, [(first, done), (second, done), (third, None), (content.cells()[3], done)])
+    written = texts(table_chart(made)[1])
+    assert written.count("whole method") == 1
+    assert written.count("in its name, and very long") == 1  # cut, and there

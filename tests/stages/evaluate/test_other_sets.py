@@ -16,6 +16,7 @@ from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import DecodeConfig
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.runlog import Quiet
+from idtd_cli.stages import prepare
 from idtd_cli.stages.evaluate import other_sets
 from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.video import encode
@@ -138,6 +139,53 @@ def test_a_file_that_is_not_tensors_alone_is_refused_and_never_run(
 )  # fmt: skip
 def test_clips_that_do_not_fit_are_refused(prepared: Path, tmp_path: Path, content: Any, words: str) -> None:
     refused(words, saved(tmp_path / "clips.pt", content), prepared)
+
+
+def test_clips_that_are_being_optimised_are_taken_as_they_are(prepared: Path, tmp_path: Path) -> None:
+    learnt = (clips().float() / 255).requires_grad_()
+    found = find(saved(tmp_path / "clips.pt", {"videos": learnt}), prepared)
+    assert not torch.as_tensor(found.videos_NF3HW).requires_grad
+
+
+@pytest.mark.parametrize("data", [b"\x80\x02.", b"\x80\x02(.", b"\x80\x02N0.", b"\x80\x02\x85."])
+def test_bytes_that_are_no_pickle_of_tensors_are_refused(prepared: Path, tmp_path: Path, data: bytes) -> None:
+    torch.save(clips(), tmp_path / "clips.pt")
+    made = io.BytesIO()
+    with zipfile.ZipFile(tmp_path / "clips.pt") as old, zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as new:
+        for record in old.infolist():
+            new.writestr(record.filename, data if record.filename.endswith("data.pkl") else old.read(record))
+    (tmp_path / "clips.pt").write_bytes(made.getvalue())
+    refused("", f"import:{tmp_path / 'clips.pt'}", prepared)
+
+
+def test_one_file_may_be_taken_in_two_ways(prepared: Path, exported: Path, tmp_path: Path) -> None:
+    address = saved(tmp_path / "clips.pt", clips(CLASSES).float() / 255)
+    ways = [f"{address}?values=unit", f"{address}?values=data"]
+    report = documents.read(ReportDocument, tiny.evaluate([exported, *ways], prepared, tmp_path / "report"))
+    assert [one.set for one in report.results if one.set] == ["idtd", "clips.pt?values=unit", "clips.pt?values=data"]
+    with pytest.raises(InputError, match="is named twice"):
+        tiny.evaluate([*ways, ways[0]], prepared, tmp_path / "other")
+
+
+def test_videos_that_are_held_out_are_not_trained_on(videos: Path, tmp_path: Path) -> None:
+    """The source that a prepared set was split from holds its test videos, too."""
+    bare = tmp_path / "videos"
+    for path in sorted(videos.glob("*/*.mp4")):
+        (bare / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (bare / path.parent.name / path.name).write_bytes(path.read_bytes())
+    content = tiny.recipe(prepare__split={"validation": 0.0, "test": 0.4}, prepare__decode={"workers": 1})
+    prepare.run(bare, tmp_path / "prepared", content, Quiet())
+    message = refused("holds out of training; the first is ", f"folder:{bare}", tmp_path / "prepared")
+    assert "Give them to test in its lists" in message
+    other = content.model_copy(
+        update={
+            "prepare": content.prepare.model_copy(
+                update={"split": content.prepare.split.model_copy(update={"seed": 5})}
+            )
+        }
+    )
+    prepare.run(bare, tmp_path / "other", other, Quiet())
+    refused("holds out of training", f"prepared:{tmp_path / 'other'}", tmp_path / "prepared")
 
 
 def write_videos(folder: Path, classes: tuple[str, ...], frames: int = 9) -> Path:
