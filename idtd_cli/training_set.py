@@ -110,7 +110,8 @@ def open_set(source: str | Path, endpoint: str | None = None) -> DistilledSet:
         return DistilledSet.open(path)
     with client.no_folder(source):
         fetched = fetching.fetch(Place.parse(source), client.endpoint(endpoint), Quiet(), only=shards.is_shard)
-    return DistilledSet.open(fetched.folder)
+    with client.named(fetched.place, fetched.folder):
+        return DistilledSet.open(fetched.folder)
 
 
 def loader(data: TrainingSet, batch_size: int | None = None, num_workers: int = 0) -> DataLoader[tuple[Tensor, Tensor]]:

@@ -52,6 +52,7 @@ class DistilledSet:
             InputError: no finished set there, or its shards are damaged or not those that were exported.
         """
         document = documents.read(SetDocument, path)
+        shards.need_all(path, document)
         check(path, [SetDocument.FILE, *shards.names(document)])
         videos, logits = shards.read(path, document)
         return cls(path, document, videos, _labels(document), logits)

@@ -41,6 +41,7 @@ class FormDocument(Document):
 
 def place(out: Path, form: Form) -> Path:
     """Where a form of the set in `out` goes: beside it."""
+    out = out.resolve()  # which may be called `.`
     return out.with_name(f"{out.name}-{form}")
 
 

@@ -129,6 +129,19 @@ def _members(
     }
 
 
+def need_all(folder: Path, document: SetDocument) -> None:
+    """
+    Raises:
+        InputError: there are other shards than set.json says, which other readers would take for a part of the set.
+    """
+    there = {f"data/{path.name}" for path in (folder / "data").glob("*.tar")}
+    if len(there) != document.shards or there != {*names(document)}:
+        raise InputError(
+            f"{folder / 'data'} holds {len(there)} shards, and not the {document.shards} that set.json says.",
+            "Export or download the set again.",
+        )
+
+
 def is_shard(name: str) -> bool:
     """Whether a file of a set, by its name, is a shard."""
     return name.startswith("data/") and name.endswith(".tar")
@@ -149,6 +162,7 @@ def samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[st
         # Noise takes a little more in H.264 than as it is.
         payload: 2 * clip.frames * 3 * clip.height * clip.width + 100_000,
     }
+    need_all(folder, document)
     number, members = 0, dict[str, bytes]()
     for path in (folder / name for name in names(document)):
         try:
@@ -162,6 +176,8 @@ def samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[st
                 ending = list(most)[len(members)]
                 if number == document.count or entry.name != f"{document.key(number)}.{ending}":
                     raise _differs(path)
+                if entry.offset + entry.bytes > path.stat().st_size:  # nobody has room for what a header claims
+                    raise InputError(f"{path} is cut off at {entry.name}.", "Export or download the set again.")
                 if entry.bytes > most[ending]:
                     raise InputError(f"{path} has {entry.name} of {entry.bytes} bytes, more than a clip can take.")
                 data.seek(entry.offset)
@@ -169,6 +185,8 @@ def samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[st
                 if len(members) == len(most):
                     yield path, members
                     number, members = number + 1, {}
+            if members:  # other readers take each shard by itself
+                raise _differs(path)
 
 
 def _sample(document: SetDocument, number: int, members: dict[str, bytes]) -> tuple[Tensor, Tensor | None]:

@@ -45,7 +45,7 @@ for row in data:
     label = row["cls"]
     {read_row}"""
 _VIDEO = 'frames = [frame.to_ndarray(format="rgb24") for frame in av.open(io.BytesIO({bytes})).decode(video=0)]'
-_TENSORS = "tensors = safetensors.numpy.load({bytes})"
+_TENSORS = 'frames_T3HW = safetensors.numpy.load({bytes})["video_T3HW"]'
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,12 @@ def _code_block(template: str, name: str, sample: Sample) -> str:
         read_sample=reading.format(bytes=f'sample["{kind}"]'),
         read_row=reading.format(bytes='row["mp4"]["bytes"]' if kind == "mp4" else 'row["safetensors"]'),
     )
+    if kind == "mp4":
+        return code
     return (
-        code
-        if kind == "mp4"
-        else code.replace("import io\n\n", "").replace("import av\n", "import safetensors.numpy\n")
+        code.replace("import io\n\n", "")
+        .replace("import io\n", "")
+        .replace("import av\n", "import safetensors.numpy\n")
     )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,6 +25,10 @@ _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN."
 
 
+class NoDatasetError(InputError):
+    """There is no such dataset on the Hub; a folder may have been meant."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A dataset on the Hub, and one of its revisions: a branch, a tag or a commit; None is its main branch."""
@@ -39,7 +44,7 @@ class Place:
         """
         repo, at, revision = text.partition("@")
         if not _NAME.fullmatch(repo) or bool(at) != bool(revision):
-            raise InputError(f"{text!r} is no dataset on the Hub.", "Write OWNER/NAME or OWNER/NAME@REVISION.")
+            raise NoDatasetError(f"{text!r} is no dataset on the Hub.", "Write OWNER/NAME or OWNER/NAME@REVISION.")
         with explained(cls(repo)):
             from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
@@ -111,8 +116,18 @@ def no_folder(source: str) -> Iterator[None]:
     """Say of what is no dataset on the Hub that it is no folder here either: it may have been meant as one."""
     try:
         yield
-    except IdtdError as error:
-        raise type(error)(f"There is no folder {source} here. {error.message}", error.hint) from error
+    except NoDatasetError as error:
+        raise InputError(f"There is no folder {source} here. {error.message}", error.hint) from error
+
+
+@contextmanager
+def named(place: Place, folder: Path) -> Iterator[None]:
+    """Call files of a dataset by its name, and not by that of the folder that they were fetched into."""
+    try:
+        yield
+    except InputError as error:
+        said = error.message.replace(f"{folder}/", "").replace(f"{folder} ", "it ")
+        raise InputError(f"{place}: {said}", f"Tell the owner of {place.repo}, or name another revision.") from error
 
 
 def _in_words(error: Exception, place: Place, doing: str, address: str | None) -> Exception:
@@ -124,7 +139,7 @@ def _in_words(error: Exception, place: Place, doing: str, address: str | None) -
         case hub.GatedRepoError():
             return InputError(f"The dataset {place.repo} is gated.", f"Ask for access on its page. {_LOG_IN}")
         case hub.RepositoryNotFoundError():
-            return InputError(
+            return NoDatasetError(
                 f"There is no dataset {place.repo} on the Hub, or it is private.", f"To read your own: {_LOG_IN}"
             )
         case hub.RevisionNotFoundError():

@@ -122,7 +122,8 @@ def fetch(
         raise IdtdError(f"The dataset {place} was changed at this moment.", "Run the same command again.")
     with client.explained(place, address=address):
         _cached(api, place, SetDocument.FILE, commit, found)
-    document, sums = documents.read(SetDocument, folder), read_sums(folder)
+    with client.named(place, folder):
+        document, sums = documents.read(SetDocument, folder), read_sums(folder)
     if SetDocument.FILE not in sums:
         raise InputError(f"{SUMS} of {place} does not list {SetDocument.FILE}: it was changed.", "Tell its owner.")
     wanted = [name for name in sums if only is None or only(name) or name == SetDocument.FILE]
@@ -206,7 +207,7 @@ def _need_right(place: Place, found: Listing, sums: dict[str, str], max_gb: floa
     if size > max_gb * 1e9:
         raise InputError(
             f"The dataset {place} has {size / 1e9:.2f} GB, and the limit is {max_gb:g} GB.",
-            "Raise it with --max-gb if you trust its owner.",
+            f"If you trust its owner, raise it: idtd download {place} OUT --max-gb {size / 1e9 + 1:.0f}.",
         )
 
 

@@ -1,7 +1,7 @@
 """WebDataset shards: tar files whose members KEY.mp4 and KEY.cls (or KEY.json) are a video and its class.
 
 A shard is walked header by header, and a video is later decoded where it lies: nothing is unpacked. What `idtd export`
-writes is such a source.
+writes is such a source, unless its clips are tensors.
 
 - KEY.cls holds a class, as its name or its index. KEY.json may, under class, label or cls. Where both a name and an
   index are given, the name counts.
@@ -59,7 +59,10 @@ def read(place: str, fold: int) -> Source:
         splits = dict.fromkeys(shards)
     samples = [(shard, sample) for shard in shards for sample in _samples(shard)]
     if not samples:
-        raise InputError(f"{place} holds no videos.", "Members must be called KEY.mp4, or as another container.")
+        raise InputError(
+            f"{place} holds no videos.",
+            "Members must be called KEY.mp4, or as another container; a distilled set may hold tensors in their place.",
+        )
     names = [_name(sample, numbered, shard) for shard, sample in samples]
     classes = in_order(names) if numbered is None else tuple(numbered.values())
     index = {name: label for label, name in enumerate(classes)}

@@ -46,7 +46,10 @@ def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) 
     made = source.document
     parents = {"run": made.digest(), "prepared": made.parents["prepared"]}
     if (out / SetDocument.FILE).is_file():
-        document = documents.read(SetDocument, out)
+        try:
+            document = documents.read(SetDocument, out)
+        except InputError as error:  # its hint is this very command
+            raise InputError(error.message, "Remove it, or name a new folder.") from error
         if document.parents != parents:
             raise InputError(f"{out} was exported from another run.", "Name a new folder.")
         if document.export != config:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,7 +167,7 @@ def _files(
         return {}
     files = {path: LocalFile.of(folder / path, sha256) for path, sha256 in sums.items()}  # checked a moment ago
     files[SUMS] = LocalFile.of(folder / SUMS)
-    pictures = [path for path in sums if path.endswith(_PICTURES)]
+    pictures = sorted((path for path in sums if path.endswith(_PICTURES)), key=lambda path: path.count("/"))
     text = card.render(name, document, digest, _sample(folder, sums), licence, report, pictures)
     files[CARD] = LocalFile.of(text.encode())
     if results is not None:
@@ -251,7 +252,8 @@ def _owned(api: HfApi, place: Place, held: dict[str, HubFile], commit: str) -> s
     owned = {name for name in held if shards.is_shard(name)} | {RESULTS}
     if SUMS in held:
         path = api.hf_hub_download(place.repo, SUMS, repo_type=client.REPO_TYPE, revision=commit)
-        owned |= set(distilled.read_sums(Path(path).parent))
+        with suppress(InputError):  # one that was damaged there says nothing, and is written anew
+            owned |= set(distilled.read_sums(Path(path).parent))
     return owned
 
 

@@ -52,6 +52,7 @@ def _on_the_hub(what: str, endpoint: str | None, progress: Progress, max_gb: flo
         folder = Path(scratch) / "set"
         fetching.copy_to(fetched, folder)
         findings = set_check.check(folder, fetched.document, progress)
+        findings.problems = [problem.replace(f"{folder}/", "") for problem in findings.problems]
     if fetched.listing:
         others = set(fetched.listing.files) - set(fetched.sums) - {SUMS} - BESIDE
         findings.problems += [f"{name} is not listed in {SUMS}" for name in sorted(others)]

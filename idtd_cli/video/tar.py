@@ -64,5 +64,5 @@ def entries(file: File, path: Path, plain_alone: bool = False) -> Iterator[Entry
             file.seek(tar.offset)
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise InputError(f"{path} is damaged at byte {tar.offset}.", again)
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
         raise InputError(f"{path} is no readable tar file ({error}).", again) from error

@@ -95,7 +95,7 @@ def test_a_shard_that_was_changed_is_refused(copy: Path) -> None:
 @pytest.mark.parametrize("file", ["data/train-000000-of-000001.tar", distilled.SUMS])
 def test_a_file_that_is_missing_is_refused(copy: Path, file: str) -> None:
     (copy / file).unlink()
-    with pytest.raises(InputError, match="does not match its checksum in SHA256SUMS"):
+    with pytest.raises(InputError, match=r"does not match its checksum in SHA256SUMS|holds 0 shards"):
         DistilledSet.open(copy)
 
 

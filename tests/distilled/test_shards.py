@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 
 from idtd_cli.distilled import DistilledSet, shards
 from idtd_cli.errors import InputError
+from idtd_cli.recipe import ClipConfig
 from idtd_cli.video import decode
 from tests.distilled import making
 from tests.distilled.making import FRAMES, HEIGHT, IPC, LABELS, LOGITS_NKC, NAMES, SEGMENTS, WIDTH, videos
@@ -261,3 +262,43 @@ def test_no_bytes_lead_to_anything_but_a_clear_refusal(written: Path, data: byte
     except InputError:
         return
     assert videos_NT3HW.shape == (2, FRAMES, 3, HEIGHT, WIDTH)
+
+
+def test_shards_that_set_json_does_not_know_are_refused(small: Path) -> None:
+    """Other readers take all that lie there."""
+    (shard,) = (small / "data").iterdir()
+    (small / "data" / "train-000001-of-000001.tar").write_bytes(shard.read_bytes())
+    with pytest.raises(InputError, match=r"holds 2 shards, and not the 1 that set\.json says"):
+        DistilledSet.open(small)
+
+
+def test_a_document_that_claims_a_billion_shards_takes_no_time(small: Path) -> None:
+    making.edit(small, shards=10**9)
+    with pytest.raises(InputError, match=r"and not the 1000000000 that set\.json says"):
+        DistilledSet.open(small)
+
+
+def test_a_member_that_claims_more_than_there_is_takes_no_memory(small: Path) -> None:
+    making.edit(small, clip=ClipConfig(frames=4000, stored_frames=4000, height=4000, width=4000).model_dump())
+    (shard,) = (small / "data").iterdir()
+    with tarfile.open(shard, "w") as tar:
+        for name, data in (("0000-a-000.cls", b"0"), ("0000-a-000.json", b"{}")):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        info = tarfile.TarInfo("0000-a-000.mp4")
+        info.size = 7 << 30
+        tar.fileobj.write(info.tobuf())
+    making.sign(small)
+    with pytest.raises(InputError, match=r"is cut off at 0000-a-000\.mp4|does not hold|no readable tar"):
+        DistilledSet.open(small)
+
+
+def test_headers_within_headers_are_no_reason_to_break_down(small: Path) -> None:
+    (shard,) = (small / "data").iterdir()
+    link = tarfile.TarInfo("././@LongLink")
+    link.type, link.size = tarfile.GNUTYPE_LONGNAME, 2
+    shard.write_bytes((link.tobuf() + b"a\0".ljust(512, b"\0")) * 3000)
+    making.sign(small)
+    with pytest.raises(InputError):
+        DistilledSet.open(small)

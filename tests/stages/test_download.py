@@ -174,7 +174,10 @@ def test_a_file_that_is_missing_is_named(hub: Hub, published: Repo, tmp_path: Pa
 
 
 def test_a_set_that_is_too_large_is_refused_before_it_is_fetched(hub: Hub, published: Repo, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"GB, and the limit is 1e-06 GB. Raise it with --max-gb"):
+    with pytest.raises(
+        InputError,
+        match=r"GB, and the limit is 1e-06 GB\. .* raise it: idtd download someone/motions OUT --max-gb 1",
+    ):
         fetch(tmp_path / "set", max_gb=1e-6)
     assert not [request for request in hub.requests if request.startswith("GET /large")]
 
