@@ -30,6 +30,8 @@ _SUFFIXES = (".yaml", ".yml")
 #: What a recipe never has of its base.
 _OWN = ("name", "description", "cost", "grid", "expect")
 Method = Literal["idtd", "pixel", "static-dynamic", "random", "herding", "k-center"]
+#: Methods whose videos are real clips, chosen and not made.
+CHOSEN: frozenset[Method] = frozenset(("random", "herding", "k-center"))
 Selection = Literal["last", "best-on-validation", "peer-best-of-test"]
 FigureName = Literal["redundancy", "temporal", "qualitative"]
 StudentName = Literal["convnet3d", "cnn-gru", "cnn-lstm", "r3d-18", "r2plus1d-18", "transformer"]
@@ -397,8 +399,8 @@ class DistillConfig(Section):
 
     @property
     def validates(self) -> bool:
-        """Whether videos are scored while they are made; those that are chosen are made at once."""
-        return self.validate_every > 0 and self.method not in ("random", "herding", "k-center")
+        """Whether videos are scored while they are made, so that the students of `evaluate` decide what comes out."""
+        return self.validate_every > 0 and self.method not in CHOSEN
 
     @property
     def validation_split(self) -> str:

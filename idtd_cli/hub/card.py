@@ -12,12 +12,11 @@ import jinja2
 import yaml
 
 from idtd_cli.distilled import SetDocument
+from idtd_cli.recipe import CHOSEN
 from idtd_cli.report import summary
 from idtd_cli.report.caveats import caveats
 from idtd_cli.report.document import Difference, ReportDocument, Result
 
-#: Methods whose videos are clips of the source.
-_CHOSEN = ("random", "herding", "k-center")
 #: What the dataset viewer and `datasets` take each kind of member for.
 _DTYPES = {"mp4": "video", "safetensors": "binary"}
 _SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -87,7 +86,7 @@ def render(
     method = summary.TITLES.get(document.method, document.method)
     source = f" of {report.source}" if report else ""
     title = f"{method}: a distilled set{source}"
-    synthetic = document.method not in _CHOSEN
+    synthetic = document.method not in CHOSEN
     recipe = document.recipe.to_yaml() if document.recipe else ""
     return environment.get_template("card.md").render(
         front=_front(title, document, sample, licence, report, synthetic),

@@ -8,12 +8,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 _FRAMES = 8
 _CELL = 56
 _GAP = 14
 _HEAD = 26
 _NAME = 108
+
+
+def frames_last(videos_CT3HW: Tensor) -> NDArray[np.uint8]:
+    """Videos as pictures are drawn: (C, T, H, W, 3)."""
+    pictures: NDArray[np.uint8] = videos_CT3HW.permute(0, 1, 3, 4, 2).cpu().numpy()
+    return pictures
 
 
 def contact_sheet(

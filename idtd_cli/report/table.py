@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -16,6 +14,7 @@ from pydantic import Field
 from idtd_cli.documents import Document
 from idtd_cli.recipe import Cell, Recipe, Section
 from idtd_cli.report.document import ReportDocument, Result
+from idtd_cli.report.figures.figure import lines
 from idtd_cli.report.markdown import listed
 from idtd_cli.report.summary import NOTES, TITLES, ordered, size
 from idtd_cli.report.text import aligned
@@ -183,15 +182,11 @@ def to_csv(document: TableDocument) -> str:
     """One line a row; shares, not per cent. An axis that is no key is called `axis NAME`."""
     figures = [name for name in Row.model_fields if name not in ("arm", "place")]
     axes = [axis if "." in axis else f"axis {axis}" for axis in document.axes]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arm", *axes, *figures])
+    rows = []
     for row in document.rows:
         content = row.model_dump() | {"top1_of_sets": " ".join(f"{mean:.6f}" for mean in row.top1_of_sets)}
-        cells = [content[name] for name in figures]
-        written = [f"{cell:.6f}" if isinstance(cell, float) else cell for cell in cells]
-        writer.writerow([row.arm, *row.place.values(), *written])
-    return text.getvalue()
+        rows.append([row.arm, *row.place.values(), *(content[name] for name in figures)])
+    return lines(["arm", *axes, *figures], rows)
 
 
 def to_markdown(document: TableDocument) -> str:

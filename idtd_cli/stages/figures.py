@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.distilled import DistilledSet
@@ -17,6 +15,7 @@ from idtd_cli.method.temporal_augmentation import TemporalAugmentation, read
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import FigureName
 from idtd_cli.report import redundancy, summary
+from idtd_cli.report.contact_sheet import frames_last
 from idtd_cli.report.figures.figure import Figure
 from idtd_cli.report.figures.filmstrips import filmstrips
 from idtd_cli.report.figures.motion_chart import motion_chart, stretches
@@ -90,8 +89,8 @@ def _qualitative(arms: Sequence[Arm], progress: Progress) -> Figure:
     opened = {arm.name: DistilledSet.open(arm.sets[0]) for arm in arms}
     frames = next(iter(opened.values())).document.clip.frames
     real = random_clips(_real(arms[0], progress), 1, frames, torch.Generator().manual_seed(0))
-    columns = {"real": _numpy(real)}
-    columns |= {name: _numpy(each.videos_NT3HW[:: each.document.videos_a_class]) for name, each in opened.items()}
+    columns = {"real": frames_last(real)}
+    columns |= {name: frames_last(each.videos_NT3HW[:: each.document.videos_a_class]) for name, each in opened.items()}
     made = {"real": arms[0].prepared.name} | {arm.name: arm.sets[0].name for arm in arms}
     return filmstrips(arms[0].scores.report.classes, columns, made)
 
@@ -99,10 +98,6 @@ def _qualitative(arms: Sequence[Arm], progress: Progress) -> Figure:
 def _real(arm: Arm, progress: Progress) -> RealClips:
     source = PreparedSet.open(arm.prepared)
     return RealClips(*clips.load(source, "train", "cpu", progress), len(source.document.classes))
-
-
-def _numpy(videos_CT3HW: torch.Tensor) -> NDArray[np.uint8]:
-    return videos_CT3HW.permute(0, 1, 3, 4, 2).numpy()
 
 
 _FIGURES: dict[FigureName, Callable[[Sequence[Arm], Progress], Figure]] = {

@@ -21,12 +21,11 @@ from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
-from idtd_cli.recipe import DistillConfig, Recipe
+from idtd_cli.recipe import CHOSEN, DistillConfig, Recipe
 from idtd_cli.report.plan import Plan
 from idtd_cli.run_folder import RunFolder
 from idtd_cli.runlog import Progress, Task
 from idtd_cli.stages import clips, distill
-from idtd_cli.stages.distill.choose import CHOSEN
 from idtd_cli.stages.distill.losses import LOOK_EVERY
 from idtd_cli.students import registry
 from idtd_cli.students.predictions import top1
@@ -74,7 +73,7 @@ def run(recipe: Recipe, prepared: Path, device: str, progress: Progress, experts
     architectures = 1 + len(protocol.across)  # each reckoned as the recipe's student
     counted = (protocol.students * (1 + plain + protocol.lossy), protocol.students, protocol.full_students)
     entries = (counted[0] * architectures, counted[1] * architectures, counted[2] * architectures)
-    validations = len(_due(config.validate_every, steps)) if config.method not in CHOSEN else 0
+    validations = len(_due(config.validate_every, steps)) if config.validates else 0
     validation = students.seconds(0, counts[config.validation_split])
     return Plan(
         hardware=provenance.hardware(device),
@@ -183,9 +182,8 @@ class _Students:
             (LabelledVideos(some, labels_N), 1),
             (every, 1),
         ]
-        self._pieces = [
-            len(videos.labels_N) * (1 if number else config.segments) for number, (videos, _) in enumerate(entries)
-        ]
+        views = recipe.evaluate.augmentation
+        self._pieces = [len(v.labels_N) * TemporalAugmentation.of(views, segments).segments for v, segments in entries]
         with progress.stage("students, the first updates", len(entries)) as bar:
             self._update_seconds = []
             for videos, segments in entries:

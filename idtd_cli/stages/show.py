@@ -18,7 +18,7 @@ from idtd_cli.experts_folder import ExpertsDocument
 from idtd_cli.prepared import PreparedDocument, PreparedSet
 from idtd_cli.report import chart, summary, table, text
 from idtd_cli.report import redundancy as measure
-from idtd_cli.report.contact_sheet import contact_sheet
+from idtd_cli.report.contact_sheet import contact_sheet, frames_last
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.table import TableDocument
 from idtd_cli.run_folder import METRICS, RunDocument
@@ -65,7 +65,7 @@ def sheet(path: Path, out: Path) -> str:
         # Far apart in the list: neighbours are often pieces of one recording.
         picked = [rows[len(rows) * column // clips] for rows in of_class]
         clips_CF3HW = source.read(picked)[:, : source.document.clip.drawn_frames]
-        columns["another" if column else "a training clip"] = clips_CF3HW.permute(0, 1, 3, 4, 2).numpy()
+        columns["another" if column else "a training clip"] = frames_last(clips_CF3HW)
     drawn = io.BytesIO()
     width = source.document.clip.width
     least, most = _SHEET_WIDTHS

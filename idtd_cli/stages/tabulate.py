@@ -231,7 +231,7 @@ class _Work:
     def _run(self, recipe: Recipe) -> Path:
         config = recipe.distill
         settings = ["prepare", "distill", *(["experts"] if distill.experts_for(config) else [])]
-        if distill.validates(config):
+        if config.validates:
             settings += [f"evaluate.{part}" for part in validate.PROTOCOL]
         made_by, told = self._recipe_of_run(recipe), ("distill.method", "distill.ipc")
         name = self._name(f"{config.method}-ipc{config.ipc}", made_by, settings, told)

@@ -23,9 +23,8 @@ def redundancy_chart(found: Sequence[ClassRedundancy], gain: dict[str, float], o
         one: an arm.
         other: the arm that it is compared with.
     """
-    known = [each for each in found if each.inter and each.within]
     rows = [
-        (each.name, each.inter.mean, each.within.mean, gain[each.name]) for each in known if each.inter and each.within
+        (each.name, each.inter.mean, each.within.mean, gain[each.name]) for each in found if each.inter and each.within
     ]
     said = []
     for column, name in ((1, "inter-sample"), (2, "within-sample")) if rows else ():

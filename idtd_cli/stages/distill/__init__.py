@@ -18,12 +18,12 @@ from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.ranks import ALONE, Ranks
-from idtd_cli.recipe import DistillConfig, Recipe, section_digest
+from idtd_cli.recipe import CHOSEN, DistillConfig, Recipe, section_digest
 from idtd_cli.run_folder import FollowedRun, RunDocument, RunFolder, differences
 from idtd_cli.runlog import Progress, need_tensorboard
 from idtd_cli.stages import clips
 from idtd_cli.stages.distill import validate
-from idtd_cli.stages.distill.choose import CHOSEN, choose
+from idtd_cli.stages.distill.choose import choose
 from idtd_cli.stages.distill.job import Job
 from idtd_cli.stages.distill.match import match
 from idtd_cli.stages.distill.validate import Validation
@@ -76,7 +76,7 @@ def run(
     normalisation = Normalisation(source.document.mean, source.document.std, device)
     trajectories = _trajectories(trained, recipe.distill, task) if trained else None
     validation = None
-    if ranks.first and validates(recipe.distill):
+    if ranks.first and recipe.distill.validates:
         held = clips.held(source, recipe.distill.validation_split, recipe.evaluate.scoring, device, progress)
         if recipe.distill.validation_split == "test":
             progress.note("The result is chosen by its score on the test videos, as the peers do: no honest figure.")
@@ -110,11 +110,6 @@ def _check_ranks(ranks: Ranks, config: DistillConfig, classes: int) -> None:
     else:
         return
     raise InputError(f"{alone} in one process; torchrun started {ranks.of}.", "Run `idtd distill` without torchrun.")
-
-
-def validates(config: DistillConfig) -> bool:
-    """True if a distillation scores videos on its way, so that the students of `evaluate` decide what comes out."""
-    return config.validate_every > 0 and config.method not in CHOSEN
 
 
 def experts_for(config: DistillConfig) -> str | None:
@@ -205,7 +200,7 @@ def _open(
     parents = {"prepared": document.digest(), "distill": section_digest(recipe.distill)}
     if experts is not None:
         parents["experts"] = experts.document.digest()
-    if validates(recipe.distill):
+    if recipe.distill.validates:
         validate.check(source, recipe, task)
         parents["validation"] = section_digest(validate.protocol(recipe.evaluate))
     new = RunDocument(

@@ -19,10 +19,6 @@ from idtd_cli.students.training import LabelledVideos, fit
 _LOWER_FIT = "Lower distill.coreset.fit.step_size."
 
 
-#: The methods that make nothing, but choose.
-CHOSEN = frozenset({"random", *CHOICES})
-
-
 def choose(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stored]:
     """Real clips (N, T, 3, H, W) uint8: random ones, or chosen by what a network sees that is trained on all of them.
 

@@ -18,7 +18,7 @@ from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
 from idtd_cli.report import html, markdown, summary
-from idtd_cli.report.contact_sheet import contact_sheet
+from idtd_cli.report.contact_sheet import contact_sheet, frames_last
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.videos import shown
 from idtd_cli.runlog import Progress, Task
@@ -170,13 +170,9 @@ def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfi
 def _columns(sets: Sequence[Distilled | OtherSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:
     """To look at: a random real clip of each class, and each method's first video of each class."""
     generator = torch.Generator(real.videos_NF3HW.device).manual_seed(0)
-    columns = {"real": _to_numpy(random_clips(real, 1, frames, generator))}
+    columns = {"real": frames_last(random_clips(real, 1, frames, generator))}
     for one in sets:
         called = summary.TITLES["other" if isinstance(one, OtherSet) else one.document.method]
         if called not in columns:
-            columns[called] = _to_numpy(one.example_CT3HW())
+            columns[called] = frames_last(one.example_CT3HW())
     return columns
-
-
-def _to_numpy(videos_CT3HW: torch.Tensor) -> NDArray[np.uint8]:
-    return videos_CT3HW.permute(0, 1, 3, 4, 2).cpu().numpy()
