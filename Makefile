@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 DEMO := demo
+# A test is one process and uses one core.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test check docs clean
+.PHONY: demo test test-slow check docs clean
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "idtd needs Python 3.10 or newer")'
@@ -15,8 +17,11 @@ $(VENV)/ready: pyproject.toml constraints.txt
 demo: $(VENV)/ready  ## make a small video set, distil it two ways, and report how well each trains
 	$(RUN)/idtd reproduce demo $(DEMO)
 
-test: $(VENV)/ready  ## the whole test suite
-	$(RUN)/python -m pytest
+test: $(VENV)/ready  ## the test suite, but for what is slow
+	$(RUN)/python -m pytest -m 'not slow' $(SIDE_BY_SIDE)
+
+test-slow: $(VENV)/ready  ## what is slow: kills, faults and many hostile files
+	$(RUN)/python -m pytest -m slow $(SIDE_BY_SIDE)
 
 check: $(VENV)/ready  ## formatting, lint, types, direction of imports
 	$(RUN)/ruff format --check .
