@@ -65,3 +65,15 @@ def test_three_ways_to_the_same_clips(
             else:
                 assert np.array_equal(videos, videos_NTHW3)
                 assert np.array_equal(labels, made.labels_N.numpy())
+
+
+def test_datasets_decodes_to_the_same_pixels(exported: Path, tmp_path: Path) -> None:
+    """The extra hub-video, where it and the libraries of FFmpeg are installed."""
+    pytest.importorskip("torchcodec", reason="needs the extra hub-video", exc_type=(ImportError, RuntimeError))
+    import datasets
+
+    shards = [str(path) for path in exported.glob("data/*.tar")]
+    rows = datasets.load_dataset("webdataset", data_files={"train": shards}, split="train", cache_dir=str(tmp_path))
+    made = DistilledSet.open(exported)
+    for row, video_T3HW in zip(rows, made.videos_NT3HW, strict=True):
+        assert np.array_equal(row["mp4"].get_frames_in_range(0, len(video_T3HW)).data, video_T3HW)
