@@ -23,9 +23,9 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_runs_what_there_is(workflow: Path) -> None:
     """Its make targets, scripts, recipes and extras exist, and each job has a time limit."""
-    targets = re.findall(r"^([.\w/$()]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    targets = re.findall(r"^([-.\w/$()]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     targets = [target.replace("$(VENV)", ".venv") for target in targets]
-    extras = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    extras = re.findall(r"^([-\w]+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
     commands = [step["run"] for step in steps(workflow) if "run" in step]
     assert commands
     for command in commands:
@@ -33,7 +33,7 @@ def test_a_workflow_runs_what_there_is(workflow: Path) -> None:
             assert {word for word in called.split() if "=" not in word} <= set(targets)
         for path in re.findall(r"(?:python|pytest) ([\w/]+\.py)", command):
             assert (ROOT / path).is_file()
-        for extra in re.findall(r"\.\[(\w+)\]", command):
+        for extra in re.findall(r"\.\[([-\w]+)\]", command):
             assert extra in extras
     content = yaml.safe_load(workflow.read_text(encoding="utf-8"))
     assert all(job["timeout-minutes"] <= 60 for job in content["jobs"].values())
