@@ -6,7 +6,7 @@ DEMO := demo
 # A test is one process and uses one core.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-slow check docs clean
+.PHONY: demo test test-slow reproduce check docs clean
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "idtd needs Python 3.10 or newer")'
@@ -23,6 +23,9 @@ test: $(VENV)/ready  ## the test suite, but for what is slow
 test-slow: $(VENV)/ready  ## what is slow: kills, faults and many hostile files
 	$(RUN)/python -m pytest -m slow $(SIDE_BY_SIDE)
 
+reproduce: $(VENV)/ready  ## the recipe for continuous integration, compared with the figures that it is expected to give
+	$(RUN)/idtd reproduce ci/demo $(DEMO)-ci
+
 check: $(VENV)/ready  ## formatting, lint, types, direction of imports
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
@@ -34,4 +37,4 @@ docs: $(VENV)/ready  ## write the generated pages and build the site
 	$(RUN)/mkdocs build --strict --quiet
 
 clean:  ## remove the environment and the demo
-	rm -rf $(VENV) $(DEMO) site
+	rm -rf $(VENV) $(DEMO) $(DEMO)-ci site
