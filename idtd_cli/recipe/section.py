@@ -25,15 +25,20 @@ class Section(BaseModel):
 
 def flat(section: Section) -> dict[str, Any]:
     """Every key of a section, dotted, with its value."""
+    return dict(_dotted(section.model_dump(mode="json")))
 
-    def walk(content: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-        for key, value in content.items():
-            if isinstance(value, dict):
-                yield from walk(value, f"{prefix}{key}.")
-            else:
-                yield prefix + key, value
 
-    return dict(walk(section.model_dump(mode="json"), ""))
+def deciding(section: Section) -> dict[str, Any]:
+    """As `flat`, without the keys that are the machine's."""
+    return dict(_dotted(section.model_dump(mode="json", exclude=_of_the_machine(section))))
+
+
+def _dotted(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def section_digest(section: Section) -> str:
