@@ -3,9 +3,10 @@
     python benchmarks/gpu.py [--minutes 7] [--small]
 
 At the peers' sizes (50 classes, 64 clips of 16×112×112 of each a step, ConvNet3D): the step of distribution matching
-against a plain one in float32, and in bfloat16; steps with a network that serves five of them; the steps of the other
-matching losses; students a minute. With each, peak memory, and the FLOP/s reached as a share of the device's peak where
-its data sheet is known. `--small` takes sizes that a CPU can do: to see that it runs.
+against a plain one in float32, and in bfloat16; five students of a set of one clip a class, as the peers train them,
+and as we do, one after another and at once, also at the sizes of the demo recipe; steps with a network that serves five
+of them; the steps of the other matching losses; students a minute. With each, peak memory, and the FLOP/s reached as a
+share of the device's peak where its data sheet is known. `--small` takes sizes that a CPU can do: to see that it runs.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from step import SMALL, Bench
+from students import Bench as StudentsBench
 
 from idtd_cli import host_memory, provenance
 from idtd_cli.method.matching import registry as matchings
@@ -40,7 +43,7 @@ def main() -> None:
     print(f"{provenance.hardware(device)}; {provenance.versions()}")
 
     began = time.perf_counter()
-    for name, measure in measurements(bench, device).items():
+    for name, measure in measurements(bench, device, asked.small).items():
         if time.perf_counter() - began > 60 * asked.minutes:
             print(f"{name:34} left out: out of time")
             continue
@@ -54,9 +57,11 @@ def main() -> None:
         print(f"{name:34} {line}{memory}", flush=True)
 
 
-def measurements(bench: Bench, device: str) -> dict[str, Callable[[], str]]:
+def measurements(bench: Bench, device: str, small: bool) -> dict[str, Callable[[], str]]:
     """What is measured, in order of weight."""
     found: dict[str, Callable[[], str]] = {"dm, float32, plain / ours": lambda: against_plain(bench)}
+    for size, updates in ({"tiny": 2} if small else {"miniucf": 20, "demo": 100}).items():
+        found[f"5 students, {size}, {updates} updates"] = partial(students, size, updates, device)
     for matching in ("dm", "dc", "frepo"):
         for precision in ("float32", "bfloat16") if matching == "dm" else ("float32",):
             for network_steps in (1, 5) if matching == "dm" else (1,):
@@ -78,6 +83,10 @@ def against_plain(bench: Bench) -> str:
             times.append(time.perf_counter() - began)
         ratios.append(times[1] / times[0])
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), losses off by {off:.0e}"
+
+
+def students(size: str, updates: int, device: str) -> str:
+    return StudentsBench(size, 5, updates, device).compared(5)
 
 
 def steps(bench: Bench, device: str, **changes: object) -> str:

@@ -23,8 +23,8 @@ class Normalisation:
         """0..255 → zero mean, unit variance; the layout stays."""
         return torch.addcmul(self._shift_311, clips_BT3HW.float(), self._scale_311)  # in one pass over memory
 
-    def batch(self, clips_BT3HW: Tensor) -> Tensor:
-        """A batch of clips, 0..255, as a student sees it."""
+    def batch(self, clips_BT3HW: Tensor, students: int = 1) -> Tensor:
+        """A batch of clips, 0..255, as a student sees it; or the batches of several students, one after another."""
         return self.normalise(clips_BT3HW)
 
     def to_uint8(self, clips_BT3HW: Tensor) -> Tensor:
@@ -41,9 +41,9 @@ class PeerNormalisation(Normalisation):
     def __init__(self, device: str) -> None:
         super().__init__(*IMAGENET, device)
 
-    def batch(self, clips_BT3HW: Tensor) -> Tensor:
-        clips_BT3HW = self.normalise(clips_BT3HW)
-        return (clips_BT3HW - clips_BT3HW.mean()) / clips_BT3HW.std()
+    def batch(self, clips_BT3HW: Tensor, students: int = 1) -> Tensor:
+        batches = [(clips - clips.mean()) / clips.std() for clips in self.normalise(clips_BT3HW).chunk(students)]
+        return batches[0] if students == 1 else torch.cat(batches)
 
 
 def for_network(clips_BT3HW: Tensor) -> Tensor:

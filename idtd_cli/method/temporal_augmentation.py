@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from idtd_cli.method.draws import Generators, uniform
 from idtd_cli.method.streamed_clips import Clips, StreamedClips
 from idtd_cli.recipe import AugmentationConfig
 
@@ -59,36 +60,32 @@ class TemporalAugmentation:
         """As a recipe asks for, of videos of K = `segments`; videos that are seen whole are one segment."""
         return cls(segments if config.views == "segments" else 1, config.span, config.window, config.speed)
 
-    def of_synthetic(self, index_B: Tensor, segment_B: Tensor, generator: torch.Generator) -> Views:
+    def of_synthetic(self, index_B: Tensor, segment_B: Tensor, generator: Generators) -> Views:
         """View b shows segment `segment_B[b]` of video `index_B[b]`, or a window that starts anywhere."""
         length_B, is_window_B = self._lengths(index_B, generator)
-        anywhere_B = self._uniform(index_B, generator) * (1 - length_B)
+        anywhere_B = uniform(index_B, generator) * (1 - length_B)
         start_B = torch.where(is_window_B, anywhere_B, segment_B / self.segments)
         return self._vary_speed(index_B, start_B, length_B, 1 / self.segments, generator)
 
-    def of_real(self, index_B: Tensor, generator: torch.Generator) -> Views:
+    def of_real(self, index_B: Tensor, generator: Generators) -> Views:
         """Views of real videos of the same kinds: a synthetic segment stands for `span` of a real video."""
         length_B, _ = self._lengths(index_B, generator)
         length_B = (length_B * self.segments * self.span).clamp(max=1)
-        start_B = self._uniform(index_B, generator) * (1 - length_B)
+        start_B = uniform(index_B, generator) * (1 - length_B)
         return self._vary_speed(index_B, start_B, length_B, self.span, generator)
 
-    def _lengths(self, index_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _lengths(self, index_B: Tensor, generator: Generators) -> tuple[Tensor, Tensor]:
         segment = 1 / self.segments
-        is_window_B = self._uniform(index_B, generator) < self.window
-        window_B = segment + self._uniform(index_B, generator) * (1 - segment)
+        is_window_B = uniform(index_B, generator) < self.window
+        window_B = segment + uniform(index_B, generator) * (1 - segment)
         return torch.where(is_window_B, window_B, segment), is_window_B
 
     def _vary_speed(
-        self, index_B: Tensor, start_B: Tensor, length_B: Tensor, shortest: float, generator: torch.Generator
+        self, index_B: Tensor, start_B: Tensor, length_B: Tensor, shortest: float, generator: Generators
     ) -> Views:
-        shown_B = length_B / (1 + self._uniform(index_B, generator) * (self.speed - 1))
-        start_B = start_B + self._uniform(index_B, generator) * (length_B - shown_B)
+        shown_B = length_B / (1 + uniform(index_B, generator) * (self.speed - 1))
+        start_B = start_B + uniform(index_B, generator) * (length_B - shown_B)
         return Views(index_B, start_B, start_B + shown_B, shortest / self.speed)
-
-    @staticmethod
-    def _uniform(index_B: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.rand(index_B.shape, generator=generator, device=index_B.device)
 
 
 def read(videos_NF3HW: Clips, views: Views, frames: int) -> Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from idtd_cli.recipe.networks import AugmentationConfig, FitConfig, StudentConfig, StudentName
 from idtd_cli.recipe.prepare import ClipConfig
-from idtd_cli.recipe.section import Section
+from idtd_cli.recipe.section import Section, Whole
 
 
 class StudentFitConfig(FitConfig):
@@ -51,6 +51,8 @@ class ScoringConfig(Section):
 class EvaluateConfig(Section):
     """`idtd evaluate`."""
 
+    MACHINE: ClassVar[frozenset[str]] = frozenset({"together"})
+
     students: int = Field(5, ge=1, description="students trained on each set; `--seeds` sets it")
     full_students: int = Field(2, ge=0, description="students trained on the full data; 0 leaves it out")
     split: Literal["test", "validation"] = Field("test", description="what is scored; tune on validation alone")
@@ -76,6 +78,15 @@ class EvaluateConfig(Section):
     lossy: bool = Field(
         False, description="train as many students on the MP4s for people of each set, to say what these cost"
     )
+    together: Whole | None = Field(
+        None,
+        description="students of a set that train at once, at most: the same scores but for rounding; null: one on a "
+        "CPU, five on a GPU",
+    )
+
+    def together_on(self, device: str) -> int:
+        """How many students train at once on a device, at most."""
+        return self.together or (5 if device.startswith("cuda") else 1)
 
     @model_validator(mode="after")
     def _fits_the_student(self) -> EvaluateConfig:

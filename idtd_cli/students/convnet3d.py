@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from idtd_cli.errors import InputError
 from idtd_cli.method.network import Network
+from idtd_cli.students.dropout import Dropout
 
 #: The peers' max-pool after each block (time, height, width); a fourth block and later ones pool as the last.
 _POOLS = ((1, 2, 2), (2, 2, 2), (2, 2, 2))
@@ -61,7 +62,7 @@ class ConvNet3D(Network):
         across = 1 if max(height, width) <= 64 else 2
         average = (min(2, size[0]), min(across, size[1]), min(across, size[2]))
         self.average = nn.AvgPool3d(average, stride=1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         # The peers' 1x1x1 where one place is left; else one weight a place, so that the scores are one a moment.
         self.head = nn.Conv3d(channels, classes, (1, size[1] - average[1] + 1, size[2] - average[2] + 1))
         #: D, the width of `embed`.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from idtd_cli.errors import InputError
 from idtd_cli.method.network import Network
+from idtd_cli.students.dropout import Dropout
 
 #: The recurrent layer sees at most so many places of a frame on each side: at 112×112 it would have more weights than
 #: all else a hundred times over, as the peers' has.
@@ -58,7 +59,7 @@ class FrameRecurrent(Network):
         self.embedding_width = channels
         layer = nn.GRU if cell == "gru" else nn.LSTM
         self.recurrent = layer(channels * places[0] * places[1], channels, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(channels, classes)
 
     def embed(self, x_B3THW: Tensor) -> Tensor:

@@ -69,6 +69,11 @@ STUDENTS: dict[str, Callable[[StudentConfig, Task], Network]] = {
 }
 
 
+#: Those of which several can be one network (`together`); the others train one after another: recurrent layers and
+#: attention have no such form.
+TOGETHER = frozenset({"convnet3d", "r3d-18", "r2plus1d-18"})
+
+
 def build(config: StudentConfig, task: Task, seed: int, device: str) -> Network:
     """A student with the random weights that a seed gives, the same on every device.
 

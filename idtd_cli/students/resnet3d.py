@@ -11,6 +11,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from idtd_cli.method.network import Network
+from idtd_cli.students.dropout import Dropout
 
 _WIDTHS = (64, 128, 256, 512)
 
@@ -70,7 +71,7 @@ class ResNet3D(Network):
             channels = out
         self.blocks = nn.Sequential(*blocks, nn.AdaptiveAvgPool3d(1))
         self.embedding_width = channels
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(channels, classes)
 
     def embed(self, x_B3THW: Tensor) -> Tensor:

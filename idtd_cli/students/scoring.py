@@ -1,9 +1,10 @@
-"""A student from its seed to what it says of held-out videos."""
+"""Students from their seeds to what they say of held-out videos."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from idtd_cli.method.normalisation import Normalisation, PeerNormalisation
@@ -11,34 +12,73 @@ from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.recipe import EvaluateConfig
 from idtd_cli.students import registry
 from idtd_cli.students.predictions import Predictions, predict
-from idtd_cli.students.training import LabelledVideos, fit
+from idtd_cli.students.training import LabelledVideos, fit_together
 
 
 def score(
     protocol: EvaluateConfig,
-    seed: int,
+    seeds: Sequence[int],
     task: registry.Task,
     normalisation: Normalisation,
-    train: LabelledVideos,
+    trains: Sequence[LabelledVideos],
     segments: int,
     held: LabelledVideos,
     watch: Callable[[int, Tensor], None] | None = None,
-) -> Predictions:
-    """Train a fresh student as the protocol says; what it says of videos that it never saw.
+) -> list[Predictions]:
+    """Train fresh students, at once, as the protocol says; what each says of videos that it never saw.
 
     Args:
-        protocol: the student, how it is trained, and on which views.
-        seed: of its weights and of the order that it sees the videos in.
-        task: what it is built for.
+        protocol: the students, how they are trained, and on which views.
+        seeds: of each one's weights and of the order that it sees the videos in.
+        task: what they are built for.
         normalisation: of the real training clips; the protocol may ask for another.
-        train: what it is trained on.
+        trains: what each is trained on.
         segments: K of these videos.
-        held: what it is scored on.
-        watch: as `fit` takes it.
+        held: what they are scored on.
+        watch: as `fit_together` takes it.
     """
-    student = registry.build(protocol.student, task, seed, str(train.labels_N.device))
+    device = str(held.labels_N.device)
+    students = [registry.build(protocol.student, task, seed, device) for seed in seeds]
     augmentation = TemporalAugmentation.of(protocol.augmentation, segments)
     if protocol.normalisation == "peer":
-        normalisation = PeerNormalisation(str(train.labels_N.device))
-    fit(student, train, normalisation, protocol.fit, augmentation, task.frames, seed, watch)
-    return predict(student, held, normalisation, task.frames, protocol.scoring, seed)
+        normalisation = PeerNormalisation(device)
+    fit_together(students, trains, normalisation, protocol.fit, augmentation, task.frames, seeds, watch)
+    return [
+        predict(student, held, normalisation, task.frames, protocol.scoring, seed)
+        for student, seed in zip(students, seeds, strict=True)
+    ]
+
+
+def lots(
+    protocol: EvaluateConfig,
+    numbers: Sequence[int],
+    device: str,
+    train: Callable[[Sequence[int]], Sequence[Predictions]],
+) -> Iterator[dict[int, Predictions]]:
+    """What students say, lot by lot: those that train at once.
+
+    As many as the protocol wants; one after another where several cannot be one network; and fewer from then on when
+    they do not fit into the device's memory.
+
+    Args:
+        protocol: of these students.
+        numbers: of these students.
+        device: where they train.
+        train: trains some at once, as `score` does.
+
+    Raises:
+        torch.OutOfMemoryError: not even one fits.
+    """
+    most = protocol.together_on(device) if protocol.student.name in registry.TOGETHER else 1
+    while numbers:
+        lot, said = numbers[:most], None
+        try:
+            said = train(lot)
+        except torch.OutOfMemoryError:
+            if len(lot) == 1:
+                raise
+        if said is None:  # what was raised held on to the memory until here
+            most = len(lot) // 2
+        else:
+            yield dict(zip(lot, said, strict=True))
+            numbers = numbers[len(lot) :]

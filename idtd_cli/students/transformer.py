@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from idtd_cli.errors import InputError
 from idtd_cli.method.network import Network
+from idtd_cli.students.dropout import Dropout
 
 _WIDTH, _HEADS, _DEPTH = 192, 3, 4
 #: Frames of a tubelet, and pixels on each side: of small frames, and of those above 64 pixels.
@@ -37,7 +38,7 @@ class VideoTransformer(Network):
         )
         self.layers = nn.TransformerEncoder(layer, _DEPTH, nn.LayerNorm(_WIDTH), enable_nested_tensor=False)
         self.embedding_width = _WIDTH
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(_WIDTH, classes)
 
     def embed(self, x_B3THW: Tensor) -> Tensor:

@@ -67,10 +67,11 @@ def test_pairs_of_one_report_say_more_than_intervals(tmp_path: Path) -> None:
 
 def test_reports_that_were_not_measured_alike_are_refused(tmp_path: Path) -> None:
     protocol = report().protocol
+    told = {"students": 9, "soft_labels": False, "together": 3}
     shorter = protocol.model_copy(update={"fit": protocol.fit.model_copy(update={"steps": 30, "flip": True})})
     folders = [
         write(tmp_path / "a", report()),
-        write(tmp_path / "alike", report(protocol=protocol.model_copy(update={"students": 9, "soft_labels": False}))),
+        write(tmp_path / "alike", report(protocol=protocol.model_copy(update=told))),
         write(tmp_path / "shorter", report(protocol=shorter)),
         write(tmp_path / "elsewhere", report(parents={"prepared": "9999", "evaluate": "4567"})),
     ]

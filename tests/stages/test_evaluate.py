@@ -20,7 +20,7 @@ from idtd_cli.report import summary, text
 from idtd_cli.report.document import ReportDocument, Result
 from idtd_cli.stages.evaluate import scores as scores_file
 from idtd_cli.students import scoring
-from idtd_cli.students.training import LabelledVideos, fit
+from idtd_cli.students.training import LabelledVideos, fit_together
 from tests import tiny
 from tests.tiny import Heard, Impatient, contents, recipe
 
@@ -39,11 +39,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seeds: list[int] = []
 
     def counted(*given: Any) -> None:
-        *_, seed, _watch = given
-        seeds.append(seed)
-        fit(*given)
+        *_, some, _watch = given
+        seeds.extend(some)
+        fit_together(*given)
 
-    monkeypatch.setattr(scoring, "fit", counted)
+    monkeypatch.setattr(scoring, "fit_together", counted)
     return seeds
 
 
@@ -106,12 +106,13 @@ def test_what_each_student_is_given(
 ) -> None:
     given: list[tuple[bytes, bytes, int]] = []
 
-    def recorded(student: Network, train: LabelledVideos, *rest: Any) -> None:
+    def recorded(students: list[Network], trains: list[LabelledVideos], *rest: Any) -> None:
+        ((student,), (train,)) = students, trains
         weights = torch.cat([weight.flatten() for weight in student.parameters()]).detach().numpy().tobytes()
         augmentation = next(item for item in rest if isinstance(item, TemporalAugmentation))
         given.append((weights, train.videos_NF3HW.numpy().tobytes(), augmentation.segments))
 
-    monkeypatch.setattr(scoring, "fit", recorded)
+    monkeypatch.setattr(scoring, "fit_together", recorded)
     tiny.evaluate([exported], prepared, tmp_path / "report")
     (first, ours, *_), (second, again, *_), (_, random, *_), (_, other, *_), (_, full, *_) = given
     assert ours == again == DistilledSet.open(exported).videos_NT3HW.numpy().tobytes()
@@ -170,6 +171,67 @@ def test_an_evaluation_that_was_stopped_goes_on(
     assert heard.advanced == 5 * recipe().evaluate.fit.steps  # what was done before counts as done
     assert trained == [0, 1, 0, 1, 0][after:]
     assert without_seconds(read(out)) == without_seconds(read(reported))
+
+
+def figures(report: ReportDocument) -> list[object]:
+    return [(one.method, one.top1, one.interval, one.confusion) for one in report.results]
+
+
+def test_students_that_train_at_once_say_the_same(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path, trained: list[int]
+) -> None:
+    """And the report says how they were trained; what is finished is never trained again, in whichever lots."""
+    out = tmp_path / "report"
+    at_once = recipe(evaluate__together=2)
+    with pytest.raises(KeyboardInterrupt):
+        tiny.evaluate([exported], prepared, out, at_once, progress=stopped_after(2))
+    assert trained == [0, 1, 0, 1]  # the second two were stopped
+    trained.clear()
+    heard = Heard()
+    tiny.evaluate([exported], prepared, out, at_once, progress=heard)
+    assert heard.advanced == 5 * recipe().evaluate.fit.steps
+    assert trained == [0, 1, 0]
+    assert figures(read(out)) == figures(read(reported))
+    alone = read(reported).hardware
+    assert read(out).hardware == f"{alone}, 2 students at once; {alone}"
+    assert read(out).parents == read(reported).parents
+
+    trained.clear()
+    heard = Heard()
+    tiny.evaluate([exported], prepared, out, progress=heard)
+    assert heard.notes == [f"{out} already holds this evaluation: nothing to do."]
+    tiny.evaluate([exported], prepared, out, recipe(evaluate__together=3, evaluate__students=4))
+    assert trained == [2, 3, 2, 3]
+
+
+def test_students_that_cannot_be_one_network_train_one_after_another(
+    prepared: Path, exported: Path, tmp_path: Path, trained: list[int]
+) -> None:
+    alone = recipe(evaluate__student__name="cnn-gru")
+    before = tiny.evaluate([exported], prepared, tmp_path / "alone", alone)
+    asked = recipe(evaluate__student__name="cnn-gru", evaluate__together=5)
+    heard = Heard()
+    out = tiny.evaluate([exported], prepared, tmp_path / "asked", asked, progress=heard)
+    assert heard.notes == ["cnn-gru students train one after another: several cannot be one network."]
+    assert figures(read(out)) == figures(read(before))
+    assert read(out).hardware == read(before).hardware
+    lines = [(folder / scores_file.FILE).read_text().splitlines() for folder in (before, out)]
+    said = [[json.loads(line) | {"seconds": 0} for line in each] for each in lines]
+    assert said[0] == said[1]
+
+
+def test_fewer_train_at_once_where_memory_is_short(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(students: list[Network], *given: Any) -> None:
+        if len(students) > 1:
+            raise torch.OutOfMemoryError
+        fit_together(students, *given)
+
+    monkeypatch.setattr(scoring, "fit_together", short)
+    out = tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__together=2))
+    assert figures(read(out)) == figures(read(reported))
+    assert read(out).hardware == read(reported).hardware
 
 
 @pytest.mark.parametrize("cut", [1, 30])
@@ -264,11 +326,12 @@ def test_what_the_lossy_form_costs(
     """Students train on what a stranger gets who takes the MP4s for the set; all else is as it was."""
     given: dict[bytes, int] = {}
 
-    def recorded(student: Network, train: LabelledVideos, *rest: Any) -> None:
+    def recorded(students: list[Network], trains: list[LabelledVideos], *rest: Any) -> None:
+        (train,) = trains
         given[train.videos_NF3HW.numpy().tobytes()] = given.get(train.videos_NF3HW.numpy().tobytes(), 0) + 1
-        fit(student, train, *rest)
+        fit_together(students, trains, *rest)
 
-    monkeypatch.setattr(scoring, "fit", recorded)
+    monkeypatch.setattr(scoring, "fit_together", recorded)
     out = tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__lossy=True))
     opened = DistilledSet.open(exported)
     lossy = opened.lossy_videos()
@@ -388,9 +451,9 @@ def test_a_set_is_judged_as_plain_videos_too(
 
     def recorded(*args: Any) -> None:
         given.append(next(item for item in args if isinstance(item, TemporalAugmentation)).segments)
-        fit(*args)
+        fit_together(*args)
 
-    monkeypatch.setattr(scoring, "fit", recorded)
+    monkeypatch.setattr(scoring, "fit_together", recorded)
     out = tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__plain=True))
     report = read(out)
     assert given == [2, 2, 1, 1, 1, 1, 1]

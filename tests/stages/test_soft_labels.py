@@ -75,10 +75,10 @@ def test_students_learn_them_unless_the_protocol_says_otherwise(
 ) -> None:
     given: list[LabelledVideos] = []
 
-    def recorded(student: Network, train: LabelledVideos, *_: Any) -> None:
-        given.append(train)
+    def recorded(students: list[Network], trains: list[LabelledVideos], *_: Any) -> None:
+        given.extend(trains)
 
-    monkeypatch.setattr(scoring, "fit", recorded)
+    monkeypatch.setattr(scoring, "fit_together", recorded)
     content = recipe(evaluate__soft_labels=wanted)
     report = documents.read(ReportDocument, tiny.evaluate([soft_set], prepared, tmp_path / "report", content))
     ours, *others = (train.soft for train in given[::2])
@@ -106,10 +106,10 @@ def test_videos_are_validated_with_their_soft_labels(
 ) -> None:
     given: list[LabelledVideos] = []
 
-    def recorded(student: Network, train: LabelledVideos, *_: Any) -> None:
-        given.append(train)
+    def recorded(students: list[Network], trains: list[LabelledVideos], *_: Any) -> None:
+        given.extend(trains)
 
-    monkeypatch.setattr(scoring, "fit", recorded)
+    monkeypatch.setattr(scoring, "fit_together", recorded)
     content = recipe(**SOFT, distill__validate_every=2, distill__validate_students=1)
     run = distil(prepared, tmp_path / "run", content, experts=experts)
     logits = RunFolder.open(run).result()[2]

@@ -248,6 +248,19 @@ def test_other_students_of_the_validation_make_another_distillation(
     assert worked.count("match") == 4
 
 
+def test_how_many_students_train_at_once_makes_no_other_cell(
+    done: Path, videos: Path, tmp_path: Path, worked: list[str]
+) -> None:
+    out = Path(shutil.copytree(done, tmp_path / "out"))
+    content = gridded()
+    at_once = content.evaluate.model_copy(update={"together": 2})
+    fill(out, videos, content.model_copy(update={"evaluate": at_once}))
+    assert worked == []
+    assert sorted(path.name for path in (out / "reports").iterdir()) == sorted(
+        path.name for path in (done / "reports").iterdir()
+    )
+
+
 def test_sets_that_were_removed_stand_in_no_others_way(
     done: Path, videos: Path, tmp_path: Path, worked: list[str]
 ) -> None:

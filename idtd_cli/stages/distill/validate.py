@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -16,7 +16,8 @@ from idtd_cli.method.soft_labels import SoftLabels
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe
 from idtd_cli.students import registry
-from idtd_cli.students.scoring import score
+from idtd_cli.students.predictions import Predictions
+from idtd_cli.students.scoring import lots, score
 from idtd_cli.students.training import LabelledVideos
 
 #: The parts of a recipe's `evaluate` section that say how a student of a validation is made and trained.
@@ -63,9 +64,10 @@ class Validation:
         labels_N = torch.arange(classes, device=videos_NT3HW.device).repeat_interleave(len(videos_NT3HW) // classes)
         train = LabelledVideos(videos_NT3HW, labels_N, soft if self.recipe.evaluate.soft_labels else None)
 
-        def of_student(number: int) -> float:
-            seed = seeds.of_validation(config.seed, number)
-            protocol, task, normalisation = self.recipe.evaluate, self.task, self.normalisation
-            return score(protocol, seed, task, normalisation, train, segments, self.held, watch).top(1)
+        students = [seeds.of_validation(config.seed, number) for number in range(config.validate_students)]
+        protocol, task, device = self.recipe.evaluate, self.task, str(labels_N.device)
 
-        return fmean(of_student(number) for number in range(config.validate_students))
+        def some(lot: Sequence[int]) -> list[Predictions]:
+            return score(protocol, lot, task, self.normalisation, [train] * len(lot), segments, self.held, watch)
+
+        return fmean(one.top(1) for lot in lots(protocol, students, device, some) for one in lot.values())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -66,7 +68,7 @@ def run(
         report = documents.read(ReportDocument, out)
         if not _is_part(report, parents, config):
             raise InputError(f"{out} holds another evaluation.", "Name a new folder.")
-        if report.parents == parents and report.protocol == config:
+        if report.parents == parents and section_digest(report.protocol) == section_digest(config):
             progress.note(f"{out} already holds this evaluation: nothing to do.")
             return report
     elif not storage.is_empty(out) and not (out / scores.FILE).is_file():
@@ -86,10 +88,15 @@ def run(
             f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
         )
 
-    def predict(
-        protocol: EvaluateConfig, thing: TrainedOn, number: int, watch: Callable[[int, torch.Tensor], None]
-    ) -> Predictions:
-        return scoring.score(protocol, number, task, normalisation, thing.videos(number), thing.segments, held, watch)
+    def facts(protocol: EvaluateConfig, thing: TrainedOn, numbers: Sequence[int]) -> dict[str, str]:
+        called = ", ".join(str(number + 1) for number in numbers)
+        told = {"trained_on": thing.set or thing.method, "student": f"{called} of {thing.students}"}
+        return told | ({"architecture": protocol.student.name} if config.across else {})
+
+    def predict(protocol: EvaluateConfig, thing: TrainedOn, bar: Task, numbers: Sequence[int]) -> list[Predictions]:
+        watch = partial(_advance, bar, len(numbers), facts(protocol, thing, numbers))
+        videos = thing.videos_of(numbers)
+        return scoring.score(protocol, numbers, task, normalisation, videos, thing.segments, held, watch)
 
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     known = Scores(out, provenance.hardware(device))
@@ -101,18 +108,20 @@ def run(
     # Updates, not students, so that the bar moves and the time left is known while one trains.
     with progress.stage("evaluate", sum(config.fit.updates(thing.pieces) for _, thing, _ in students), done) as bar:
         for protocol, decided in zip(protocols, decides, strict=True):
+            if config.together_on(device) > 1 and protocol.student.name not in registry.TOGETHER:
+                progress.note(
+                    f"{protocol.student.name} students train one after another: several cannot be one network."
+                )
             for thing in things:
-                said, seconds = [], 0.0
-                for number in range(thing.students):
-                    facts = {"trained_on": thing.set or thing.method, "student": f"{number + 1} of {thing.students}"}
-                    if len(protocols) > 1:
-                        facts["architecture"] = protocol.student.name
-                    train = partial(predict, protocol, thing, number, partial(_advance, bar, facts))
-                    one, took = known.get_or_compute(decided, thing.digest, number, train)
-                    bar.advance(0, **facts, top1=one.top(1))
-                    said.append(one)
-                    seconds += took
-                judged.append(Judged(thing, protocol.student.name, said, seconds))
+                missing = [n for n in range(thing.students) if not known.knows(decided, thing.digest, n)]
+                began = time.perf_counter()
+                for lot in scoring.lots(protocol, missing, device, partial(predict, protocol, thing, bar)):
+                    known.add(decided, thing.digest, lot, time.perf_counter() - began)
+                    top1 = fmean(one.top(1) for one in lot.values())
+                    bar.advance(0, **facts(protocol, thing, [*lot]), top1=top1)
+                    began = time.perf_counter()
+                said, seconds = zip(*(known.get(decided, thing.digest, n) for n in range(thing.students)), strict=True)
+                judged.append(Judged(thing, protocol.student.name, list(said), sum(seconds)))
 
     report = ReportDocument(
         parents=parents,
@@ -135,9 +144,9 @@ def run(
     return report
 
 
-def _advance(bar: Task, facts: dict[str, str], _step: int, _loss: torch.Tensor) -> None:
-    """One update of a student is done. The loss is not looked at: that would wait for the GPU."""
-    bar.advance(1, **facts)
+def _advance(bar: Task, students: int, facts: dict[str, str], _step: int, _loss: torch.Tensor) -> None:
+    """One update of some students is done. The loss is not looked at: that would wait for the GPU."""
+    bar.advance(students, **facts)
 
 
 def _opened(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +30,28 @@ class Scores:
         """Whether a student was trained already."""
         return self._key(protocol, trained_on, number) in self._known
 
-    def get_or_compute(
-        self, protocol: str, trained_on: str, number: int, compute: Callable[[], Predictions]
-    ) -> tuple[Predictions, float]:
-        """What a student says, and its seconds, computed and written down unless they are known.
+    def add(self, protocol: str, trained_on: str, said: Mapping[int, Predictions], seconds: float) -> None:
+        """Write down what students say that were trained at once.
 
         Args:
             protocol: digest of the data and of all that decides what a student of it says.
             trained_on: digest of the set.
-            number: seed of the student.
-            compute: trains it and asks it.
+            said: by the number, which is the seed, of each student.
+            seconds: that all of them took.
         """
-        key = self._key(protocol, trained_on, number)
-        if key not in self._known:
-            began = time.perf_counter()
-            said = compute()
-            line: dict[str, Any] = {"key": key, "top1": said.top(1), "seconds": time.perf_counter() - began}
-            line["hardware"] = self._hardware
-            self._known[key] = line | {"found": said.found_VN.tolist(), "place": said.place_VN.tolist()}
+        hardware = self._hardware + (f", {len(said)} students at once" if len(said) > 1 else "")
+        for number, one in said.items():
+            key = self._key(protocol, trained_on, number)
+            line: dict[str, Any] = {"key": key, "top1": one.top(1), "seconds": seconds / len(said)}
+            line["hardware"] = hardware
+            self._known[key] = line | {"found": one.found_VN.tolist(), "place": one.place_VN.tolist()}
             self._lines.append(self._known[key])
-            # All lines anew: they are few, and none is ever cut off.
-            storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
-        known = self._known[key]
+        # All lines anew: they are few, and none is ever cut off.
+        storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
+
+    def get(self, protocol: str, trained_on: str, number: int) -> tuple[Predictions, float]:
+        """What a student says that is known, and its seconds."""
+        known = self._known[self._key(protocol, trained_on, number)]
         self.hardware[known["hardware"]] = None
         return Predictions(torch.tensor(known["found"]), torch.tensor(known["place"])), known["seconds"]
 

@@ -26,7 +26,8 @@ from idtd_cli.students.training import LabelledVideos
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """One thing to train students on. `digest` names it in scores.jsonl; `videos(s)` is what student s trains on.
+    """One thing to train students on. `digest` names it in scores.jsonl; `videos(s)` is what student s trains on, which
+    is the same for all unless each has `own_videos`.
 
     `pieces` are what a pass over it shows: the segments of its videos, where students see them one by one.
     """
@@ -47,6 +48,13 @@ class TrainedOn:
     set: str | None = None
     seed: int | None = None
     selection: str | None = None
+    own_videos: bool = False
+
+    def videos_of(self, students: Sequence[int]) -> list[LabelledVideos]:
+        """What each of some students trains on: the same object, if they share it."""
+        if self.own_videos:
+            return [self.videos(student) for student in students]
+        return [self.videos(students[0])] * len(students)
 
 
 @dataclass(frozen=True)
@@ -185,7 +193,18 @@ def _random(ipc: int, real: RealClips, source: PreparedSet, config: EvaluateConf
     pieces = real.classes * ipc
     frames = pieces * clip.frames
     stored_bytes = frames * _frame_bytes(source)
-    return TrainedOn("random", f"random {ipc}", config.students, ipc, clip.frames, frames, stored_bytes, videos, pieces)
+    return TrainedOn(
+        "random",
+        f"random {ipc}",
+        config.students,
+        ipc,
+        clip.frames,
+        frames,
+        stored_bytes,
+        videos,
+        pieces,
+        own_videos=True,
+    )
 
 
 def _full(real: RealClips, source: PreparedSet, config: EvaluateConfig) -> TrainedOn:

@@ -18,6 +18,8 @@ from idtd_cli.recipe import Recipe
 from idtd_cli.run_folder import RunFolder
 from idtd_cli.runlog import read_lines
 from idtd_cli.stages.distill.validate import Validation
+from idtd_cli.students import scoring
+from idtd_cli.students.training import fit_together
 from tests import tiny
 from tests.tiny import Heard, Impatient, contents, distil, recipe
 
@@ -70,6 +72,24 @@ def test_the_score_is_that_of_students_of_the_protocol(prepared: Path, validated
     assert scores(distil(prepared, tmp_path / "more", more)) != scores(validated)
     others = recipe(**LONG, evaluate__students=9, evaluate__full_students=0)
     assert scores(distil(prepared, tmp_path / "others", others)) == scores(validated)
+
+
+def test_students_of_a_score_may_train_at_once(
+    prepared: Path, validated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run goes on, whichever way it began: the digest of its protocol is the same."""
+    trained: list[list[int]] = []
+
+    def counted(*given: Any) -> None:
+        *_, lot, _watch = given
+        trained.append(list(lot))
+        fit_together(*given)
+
+    monkeypatch.setattr(scoring, "fit_together", counted)
+    at_once = distil(prepared, tmp_path / "run", recipe(**LONG, evaluate__together=2))
+    assert {len(lot) for lot in trained} == {2}
+    assert scores(at_once) == scores(validated)
+    assert RunFolder.open(at_once).document.parents == RunFolder.open(validated).document.parents
 
 
 @pytest.mark.parametrize(("values", "step"), [([0.1, 0.5, 0.5, 0.2], 4), ([0.4, 0.3, 0.2, 0.1], 0), ([0, 0, 0, 1], 9)])
