@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 #: What the Hub holds beside a set, and idtd writes when it publishes.
 CARD, RESULTS = "README.md", "evaluation/results.json"
-BESIDE = frozenset((CARD, RESULTS, ".gitattributes"))
+CITATION, LICENCE, PROVENANCE = "CITATION.cff", "LICENSE", "provenance.json"
+WRITTEN = frozenset((CARD, RESULTS, CITATION, LICENCE, PROVENANCE))
+BESIDE = WRITTEN | {".gitattributes"}
 #: Bytes of set.json and of SHA256SUMS, which have to be read before anything is known of the rest.
 _MAX_HEAD = 64 << 20
 _THREADS = 8

@@ -70,6 +70,7 @@ SURFACE = {
         "OWNER/NAME",
         "--report",
         "--license",
+        "--terms",
         "--private",
         "--tag",
         "--dry-run",
