@@ -38,12 +38,17 @@ def complain(message: str, hint: str = "") -> None:
     typer.echo(f"idtd: {message}" + (space + hint if hint else ""), err=True)
 
 
+def on_terminal() -> bool:
+    """Whether bars can be drawn."""
+    return sys.stderr.isatty()
+
+
 class Terminal:
     """A `runlog.Progress` on stderr."""
 
     @contextmanager
     def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[_Bar | _Lines]:
-        task: _Bar | _Lines = _Bar(name, total, done) if sys.stderr.isatty() else _Lines(name, total, done)
+        task: _Bar | _Lines = _Bar(name, total, done) if on_terminal() else _Lines(name, total, done)
         try:
             yield task
         finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +17,11 @@ from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.hub import beside, card, client, repository
 from idtd_cli.hub.client import Place
 from idtd_cli.hub.fetching import BESIDE, CARD, WRITTEN, HubFile, Listing, listing
-from idtd_cli.hub.repository import Changes, LocalFile, State
+from idtd_cli.hub.local_file import LocalFile
+from idtd_cli.hub.repository import Changes, State
 from idtd_cli.report import summary
 from idtd_cli.report.document import ReportDocument
-from idtd_cli.runlog import Progress
+from idtd_cli.runlog import Meter, Progress, Quiet
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -61,6 +63,7 @@ def run(
     tag: str | None = None,
     dry_run: bool = False,
     endpoint: str | None = None,
+    bars: bool = False,
 ) -> Published:
     """Check everything, upload what the Hub lacks in one commit, tag it, and check what is there then.
 
@@ -77,6 +80,7 @@ def run(
         tag: a name for what is published; it never moves.
         dry_run: check, say what would go, and stop.
         endpoint: address of the Hub; None is HF_ENDPOINT or the public one.
+        bars: the Hub's client may draw bars of its own in place of ours, where it tells nobody else how far it is.
 
     Raises:
         InputError: something is not as it should be; all of it is listed, and nothing was changed.
@@ -107,10 +111,8 @@ def run(
     _show(wanted, there, files, page, tag, private, progress)
     if dry_run:
         return Published(page, None, bool(wanted))
-    total = -(-wanted.bytes // 10**6)
-    with progress.stage("upload (MB)", total) as bar:
-        head = _upload(api, place, address, wanted, there, private)
-        bar.advance(total)
+    with _metered(progress, wanted, bars) as meter:
+        head = _upload(api, place, address, wanted, there, private, meter)
     with client.explained(place, "be tagged", address):
         if tag and (there is None or tag not in there.tags):
             api.create_tag(place.repo, tag=tag, revision=head, repo_type=client.REPO_TYPE)
@@ -303,7 +305,20 @@ def _show(
         progress.note(f"  tag {tag}" + (", which is there" if there and tag in there.tags else ""))
 
 
-def _upload(api: HfApi, place: Place, address: str, wanted: Changes, there: State | None, private: bool) -> str:
+@contextmanager
+def _metered(progress: Progress, wanted: Changes, bars: bool) -> Iterator[Meter]:
+    """How far an upload is."""
+    if bars and client.uses_xet():
+        with client.own_bars():
+            yield Meter(Quiet())
+    else:
+        with progress.stage("upload (MB)", Meter.megabytes(wanted.bytes)) as bar:
+            yield Meter(bar)
+
+
+def _upload(
+    api: HfApi, place: Place, address: str, wanted: Changes, there: State | None, private: bool, meter: Meter
+) -> str:
     """Make the commit, if there is anything to change; gives the commit that main is at."""
     with client.explained(place, "be published", address):
         if there is None:
@@ -313,7 +328,7 @@ def _upload(api: HfApi, place: Place, address: str, wanted: Changes, there: Stat
             parent = there.main.commit
         if not wanted:
             return parent
-        return repository.commit(api, place.repo, wanted, parent, "Publish a distilled set with idtd")
+        return repository.commit(api, place.repo, wanted, parent, "Publish a distilled set with idtd", meter)
 
 
 def _verify(api: HfApi, place: Place, address: str, files: dict[str, LocalFile], head: str, tag: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -293,6 +294,36 @@ def test_an_upload_that_was_stopped_goes_on(hub: Hub, large: Path) -> None:
     send(large)
     assert hub.received == 0
     assert set(files(large)) < set(hub.repos[NAME].files)
+
+
+class Watched(Heard):
+    """A progress that remembers how far the last stage was, and what the Hub had by then."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self.hub, self.steps = hub, list[tuple[int, int]]()
+
+    def stage(self, name: str, total: int | None, done: int = 0) -> AbstractContextManager[Heard]:
+        self.advanced, self.steps = 0, []
+        return super().stage(name, total, done)
+
+    def advance(self, n: int = 1, **facts: object) -> None:
+        super().advance(n, **facts)
+        self.steps.append((self.advanced, self.hub.received))
+
+
+def test_how_far_a_large_file_is_is_told_while_it_goes(hub: Hub, large: Path, tmp_path: Path) -> None:
+    heard = Watched(hub)
+    hub.fail("PUT /large/", 503, times=3)  # what is sent once more counts once
+    send(large, heard=heard)
+    sent = sum(len(data) for name, data in hub.repos[NAME].files.items() if name != ".gitattributes")
+    assert heard.advanced == -(-sent // 10**6)
+    told = [done for done, received in heard.steps if received < 10 << 20]
+    assert len(told) > 5  # before all of it was there
+    heard = Watched(hub)
+    download.run(Place(NAME), tmp_path / "back", None, heard)
+    size = sum(map(len, files(large).values()))
+    assert heard.advanced == -(-size // 10**6) > heard.steps[0][0] > 0
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def publish(
         tag=tag,
         dry_run=dry_run,
         endpoint=endpoint,
+        bars=output.on_terminal(),
     )
     at = f"{name}@{tag}" if tag else name
     if dry_run:
