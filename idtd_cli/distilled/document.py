@@ -10,6 +10,9 @@ from pydantic import Field
 from idtd_cli.documents import Document
 from idtd_cli.recipe import ClipConfig, EvaluateConfig, ExportConfig, Recipe, Selection
 
+#: What to do about a set that is not as it was made.
+AGAIN = "Export or download the set again."
+
 
 class SetDocument(Document):
     """set.json: the contract of a distilled set."""

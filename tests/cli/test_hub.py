@@ -98,5 +98,5 @@ def test_publishing_in_words(
     assert done.err.splitlines()[-3:] == [
         "idtd: me/motions is not as it was made:",
         "  - evil.pkl is not listed in SHA256SUMS",
-        "Export or download it again.",
+        "Export or download the set again.",
     ]
