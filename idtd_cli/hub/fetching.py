@@ -264,14 +264,21 @@ def _some(names: list[str]) -> str:
 
 
 def extra(fetched: Fetched, name: str, address: str) -> Path | None:
-    """A file that lies on the Hub beside a set, in the cache; None if there is none, or the Hub was not asked.
+    """A file that lies on the Hub beside a set, in the cache; None if there is none.
+
+    Where the Hub was not asked, the cache may have it from another time.
 
     Raises:
         InputError: it is too large to be what idtd writes.
         IdtdError: the Hub cannot be reached.
     """
     found = fetched.listing
-    if found is None or name not in found.files:
+    if found is None:
+        from huggingface_hub import try_to_load_from_cache
+
+        kept = try_to_load_from_cache(fetched.place.repo, name, revision=fetched.commit, repo_type=client.REPO_TYPE)
+        return Path(kept) if isinstance(kept, str) else None
+    if name not in found.files:
         return None
     if found.files[name].size > _MAX_HEAD:
         raise InputError(f"{name} of {fetched.place} has {found.files[name].size} bytes: it is none of idtd's.")

@@ -60,7 +60,7 @@ def run(
     for number, each in enumerate(opened):
         if each.path.resolve() in [other.path.resolve() for other in opened[:number]]:
             raise InputError(f"{each.path} is named twice.")
-    parents = {"prepared": document.digest(), "evaluate": section_digest(_deciding(config))}
+    parents = {"prepared": document.digest(), "evaluate": section_digest(deciding(config))}
     parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
     if (out / ReportDocument.FILE).is_file():
         report = documents.read(ReportDocument, out)
@@ -94,7 +94,7 @@ def run(
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     known = Scores(out, provenance.hardware(device))
     protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
-    decides = [parents["prepared"] + section_digest(_deciding(protocol)) for protocol in protocols]
+    decides = [parents["prepared"] + section_digest(deciding(protocol)) for protocol in protocols]
     students = [(d, thing, number) for d in decides for thing in things for number in range(thing.students)]
     done = sum(config.fit.updates(thing.pieces) for d, thing, n in students if known.knows(d, thing.digest, n))
     judged = []
@@ -135,6 +135,11 @@ def run(
     return report
 
 
+def deciding(config: EvaluateConfig) -> EvaluateConfig:
+    """What decides the score of a student: not how many others there are, nor on what else they are trained."""
+    return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False, "lossy": False})
+
+
 def _advance(bar: Task, facts: dict[str, str], _step: int, _loss: torch.Tensor) -> None:
     """One update of a student is done. The loss is not looked at: that would wait for the GPU."""
     bar.advance(1, **facts)
@@ -146,11 +151,6 @@ def _opened(
     if other_sets.is_other(str(one)):
         return other_sets.find(str(one), source, recipe.prepare.decode, device, progress)
     return Distilled.fitting(Path(one), source, recipe.evaluate.lossy)
-
-
-def _deciding(config: EvaluateConfig) -> EvaluateConfig:
-    """What decides the score of a student: not how many others there are, nor on what else they are trained."""
-    return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False, "lossy": False})
 
 
 def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfig) -> bool:
