@@ -27,7 +27,7 @@ from idtd_cli.stages.evaluate import other_sets, scores, trained_on
 from idtd_cli.stages.evaluate.judged import Judged, differences
 from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.stages.evaluate.scores import Scores
-from idtd_cli.stages.evaluate.trained_on import Distilled, TrainedOn
+from idtd_cli.stages.evaluate.trained_on import Distilled, Shelf, TrainedOn
 from idtd_cli.students import registry, scoring
 from idtd_cli.students.predictions import Predictions
 
@@ -56,7 +56,8 @@ def run(
     config = recipe.evaluate
     source = PreparedSet.open(prepared)
     document = source.document
-    opened = [_opened(one, source, recipe, device, progress) for one in sets]
+    shelf = Shelf()
+    opened = [_opened(one, source, recipe, device, shelf, progress) for one in sets]
     for number, each in enumerate(opened):
         if each.path.resolve() in [other.path.resolve() for other in opened[:number]]:
             raise InputError(f"{each.path} is named twice.")
@@ -146,11 +147,11 @@ def _advance(bar: Task, facts: dict[str, str], _step: int, _loss: torch.Tensor) 
 
 
 def _opened(
-    one: str | Path, source: PreparedSet, recipe: Recipe, device: str, progress: Progress
+    one: str | Path, source: PreparedSet, recipe: Recipe, device: str, shelf: Shelf, progress: Progress
 ) -> Distilled | OtherSet:
     if other_sets.is_other(str(one)):
         return other_sets.find(str(one), source, recipe.prepare.decode, device, progress)
-    return Distilled.fitting(Path(one), source, recipe.evaluate.lossy)
+    return Distilled.fitting(Path(one), source, recipe.evaluate.lossy, shelf)
 
 
 def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfig) -> bool:
