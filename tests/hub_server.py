@@ -101,6 +101,7 @@ class Hub:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body of each answer waits 40 ms for word that its head arrived
     hub: ClassVar[Hub]
 
     def do_GET(self) -> None:
