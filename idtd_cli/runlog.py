@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -41,6 +42,32 @@ class Quiet:
 
     def advance(self, n: int = 1, **facts: object) -> None:
         pass
+
+
+class Meter:
+    """Bytes of files on their way, by several threads, on a bar that counts MB, each begun one in full."""
+
+    def __init__(self, task: Task) -> None:
+        self._task, self._lock = task, threading.Lock()
+        self._reached: dict[str, int] = {}
+        self._done = self._shown = 0
+
+    def reach(self, name: str, position: int) -> None:
+        """A file came as far as this; where it was before, or was further, nothing is new."""
+        with self._lock:
+            new = position - self._reached.get(name, 0)
+            if new <= 0:
+                return
+            self._reached[name] = position
+            self._done += new
+            shown = self.megabytes(self._done)
+            if shown > self._shown:
+                self._task.advance(shown - self._shown)
+                self._shown = shown
+
+    @staticmethod
+    def megabytes(count: int) -> int:
+        return -(-count // 10**6)
 
 
 class Board:

@@ -7,7 +7,7 @@ import os
 # Before torch is loaded, and for the processes that tests start: tiny tensors gain nothing from threads, and the bytes
 # of a result may depend on how many there are.
 os.environ["OMP_NUM_THREADS"] = "1"
-# Before the Hub's client is loaded: the server in the tests has no Xet storage, as a mirror has none.
+# Before the Hub's client is loaded: the server has no Xet storage, as a mirror has none, unless a test brings one.
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 from collections.abc import Iterator

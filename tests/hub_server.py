@@ -1,7 +1,7 @@
 """A small Hugging Face Hub on this machine, for the client as it is: what it needs to download, and to publish.
 
-It speaks the routes of the real one: repositories, commits, tags, large files by LFS, the check of cards, rights. Tests
-read and change its state, and can have it fail in the ways of a real one (`Hub.fail`).
+It speaks the routes of the real one: repositories, commits, tags, large files by LFS and by Xet, the check of cards,
+rights. Tests read and change its state, and can have it fail in the ways of a real one (`Hub.fail`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+
+from tests.xet_storage import Storage
 
 #: Files that the Hub keeps apart from git.
 _LARGE = (".tar", ".safetensors", ".mp4", ".png", ".gif", ".jpg")
@@ -89,6 +92,7 @@ class Hub:
     requests: list[str] = field(default_factory=list)  #: method and path of each, in order
     ranges: list[str] = field(default_factory=list)  #: the Range of each request that had one
     received: int = 0  #: bytes of large files
+    xet: Storage | None = None  #: where large files go by Xet, if the Hub has such a storage
 
     def fail(self, pattern: str, status: int | None = None, *, times: int = 1, after: int = 0) -> None:
         """Fail requests whose `METHOD /path` matches; without a status, break their connections."""
@@ -97,6 +101,7 @@ class Hub:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body of each answer waits 40 ms for word that its head arrived
     hub: ClassVar[Hub]
 
     def do_GET(self) -> None:
@@ -152,6 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
                 if found := self._find(owner, name, revision):
                     recursive = parse_qs(urlsplit(self.path).query).get("recursive", ["true"])[0] != "false"
                     self._json([*_tree(found[1], "/".join(parts), recursive)])
+            case ["api", "datasets", owner, name, "xet-write-token", _] if self.hub.xet:
+                if self._may_write(owner):
+                    token = {"casUrl": f"{self.hub.url}/xet", "accessToken": "xet", "exp": int(time.time()) + 3600}
+                    self._json(token)
             case ["datasets", owner, name, "resolve", revision, *parts]:
                 if found := self._find(owner, name, revision):
                     self._file(*found, "/".join(parts))
@@ -168,6 +177,12 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         body = self._body()
         match path.strip("/").split("/"):
+            case ["xet", "v1", "xorbs", "default", digest] if self.hub.xet:
+                self.hub.xet.add_xorb(digest, body)
+                self._json({"was_inserted": True})
+            case ["xet", "v1", "shards"] if self.hub.xet:
+                self.hub.objects |= self.hub.xet.files(body)
+                self._json({"result": 1})
             case ["api", "validate-yaml"]:
                 errors = _card_errors(json.loads(body)["content"])
                 self._json({"errors": [{"message": text} for text in errors], "warnings": []}, 400 if errors else 200)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from idtd_cli.runlog import Metrics, Quiet, duration, read_lines, tensorboard
+from idtd_cli.runlog import Meter, Metrics, Quiet, duration, read_lines, tensorboard
+from tests.tiny import Heard
 
 
 def write(path: Path, first: int, steps: range) -> None:
@@ -83,3 +85,22 @@ def test_a_duration_is_worded_by_its_size(seconds: float, text: str) -> None:
 def test_without_a_folder_there_is_no_board() -> None:
     with tensorboard(None, 0) as board:
         assert board is None
+
+
+def test_bytes_of_several_files_are_megabytes_of_all() -> None:
+    heard = Heard()
+    meter = Meter(heard)
+    told = []
+    for name, position in [("a", 1), ("a", 1_000_000), ("a", 500_000), ("b", 1), ("b", 2_500_000), ("a", 1_000_000)]:
+        meter.reach(name, position)
+        told.append(heard.advanced)
+    assert told == [1, 1, 1, 2, 4, 4]
+
+
+def test_threads_do_not_lose_bytes() -> None:
+    heard = Heard()
+    meter = Meter(heard)
+    with ThreadPoolExecutor(8) as pool:
+        for name in map(str, range(8)):
+            pool.submit(lambda name=name: [meter.reach(name, at) for at in range(0, 5_000_001, 1000)])
+    assert heard.advanced == 40

@@ -38,12 +38,17 @@ def complain(message: str, hint: str = "") -> None:
     typer.echo(f"idtd: {message}" + (space + hint if hint else ""), err=True)
 
 
+def on_terminal() -> bool:
+    """Whether bars can be drawn."""
+    return sys.stderr.isatty()
+
+
 class Terminal:
     """A `runlog.Progress` on stderr."""
 
     @contextmanager
     def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[_Bar | _Lines]:
-        task: _Bar | _Lines = _Bar(name, total, done) if sys.stderr.isatty() else _Lines(name, total, done)
+        task: _Bar | _Lines = _Bar(name, total, done) if on_terminal() else _Lines(name, total, done)
         try:
             yield task
         finally:
@@ -123,20 +128,36 @@ def show_expected(compared: Sequence[Compared], changed: bool) -> None:
     Raises:
         IdtdError: a figure is outside of what is expected.
     """
+    if changed and compared:
+        typer.echo("\nThe recipe was changed by --set: what it expects is not compared.", err=True)
+    else:
+        _show_compared(
+            compared, "what the recipe expects", "Its `expect` says who measured what it expects, and on what."
+        )
+
+
+def show_published(compared: Sequence[Compared]) -> None:
+    """Figures that came with a set beside those that were found for it, on stderr.
+
+    Raises:
+        IdtdError: chance alone does not explain how far apart they are.
+    """
+    _show_compared(
+        compared,
+        "what was published, by more than chance",
+        "Other videos, other versions of what decodes or trains, or a figure that was changed can do that.",
+    )
+
+
+def _show_compared(compared: Sequence[Compared], what: str, hint: str) -> None:
     from idtd_cli.report.expectation import render
 
     if not compared:
         return
-    if changed:
-        typer.echo("\nThe recipe was changed by --set: what it expects is not compared.", err=True)
-        return
     typer.echo(f"\n{render(compared)}", err=True)
     outside = [one.expected.of for one in compared if one.is_outside]
     if outside:
-        raise IdtdError(
-            f"{len(outside)} of {len(compared)} figures are outside of what the recipe expects: {', '.join(outside)}.",
-            "Its `expect` says who measured what it expects, and on what.",
-        )
+        raise IdtdError(f"{len(outside)} of {len(compared)} figures are outside of {what}: {', '.join(outside)}.", hint)
 
 
 def show_comparison(found: Comparison, as_json: bool) -> None:

@@ -14,14 +14,13 @@ from torch import Tensor
 
 from idtd_cli import documents, storage
 from idtd_cli.distilled import croissant, previews, shards, viewable
-from idtd_cli.distilled.document import SetDocument
+from idtd_cli.distilled.document import AGAIN, SetDocument
 from idtd_cli.errors import IdtdError, InputError
 
-__all__ = ["SUMS", "DistilledSet", "SetDocument", "digest", "read_sums", "write"]
+__all__ = ["AGAIN", "SUMS", "DistilledSet", "SetDocument", "digest", "read_sums", "write"]
 
 SUMS = "SHA256SUMS"
 _SUM = re.compile("([0-9a-f]{64})  (.+)")
-_AGAIN = "Export or download the set again."
 
 
 class DistilledSet:
@@ -120,7 +119,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         match = _SUM.fullmatch(line)
         if match is None or not _is_plain(match[2]) or match[2] in sums:
-            raise InputError(f"{path} is damaged or forged: line {number} is {line[:200]!r}.", _AGAIN)
+            raise InputError(f"{path} is damaged or forged: line {number} is {line[:200]!r}.", AGAIN)
         sums[match[2]] = match[1]
     return sums
 
@@ -138,7 +137,7 @@ def check(folder: Path, names: list[str]) -> None:
     sums = read_sums(folder)
     for name in names:
         if name not in sums or not (folder / name).is_file() or storage.sha256_file(folder / name) != sums[name]:
-            raise InputError(f"{folder / name} does not match its checksum in {SUMS}.", _AGAIN)
+            raise InputError(f"{folder / name} does not match its checksum in {SUMS}.", AGAIN)
 
 
 def _is_plain(name: str) -> bool:

@@ -10,6 +10,9 @@ from pydantic import Field
 from idtd_cli.documents import Document
 from idtd_cli.recipe import ClipConfig, EvaluateConfig, ExportConfig, Recipe, Selection
 
+#: What to do about a set that is not as it was made.
+AGAIN = "Export or download the set again."
+
 
 class SetDocument(Document):
     """set.json: the contract of a distilled set."""
@@ -44,6 +47,8 @@ class SetDocument(Document):
     stored_parameters: int = Field(0, description="numbers of four bytes among what is stored")
     fps: int = Field(description="of the video files")
     recipe: Recipe | None = Field(None, description="that it was distilled with, complete; null: not known")
+    device: str | None = Field(None, description="that it was distilled on: cpu or cuda; null: not known")
+    versions: dict[str, str] = Field({}, description="of the software that it was distilled with")
     export: ExportConfig = Field(ExportConfig(), description="how the clips lie in the shards")
     shards: int = Field(1, ge=1, description="how many there are")
     payload_bytes: int = Field(0, ge=0, description="of the clips as they lie there, without the tar around them")

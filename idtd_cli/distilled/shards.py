@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from idtd_cli.distilled.document import SetDocument
+from idtd_cli.distilled.document import AGAIN, SetDocument
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.video import decode, encode, tar
 
@@ -84,9 +84,7 @@ def read(folder: Path, document: SetDocument) -> tuple[Tensor, Tensor | None]:
         try:
             video_T3HW, logits_KC = _sample(document, number, members)
         except (ValueError, TypeError, RecursionError, IdtdError, SafetensorError) as error:
-            raise InputError(
-                f"{shard} is damaged at {document.key(number)} ({error}).", "Export or download the set again."
-            ) from error
+            raise InputError(f"{shard} is damaged at {document.key(number)} ({error}).", AGAIN) from error
         if videos is None:  # once it is known that there are clips of the size that set.json says
             videos = _room(folder, document)
         videos[number] = video_T3HW
@@ -138,7 +136,7 @@ def need_all(folder: Path, document: SetDocument) -> None:
     if len(there) != document.shards or there != {*names(document)}:
         raise InputError(
             f"{folder / 'data'} holds {len(there)} shards, and not the {document.shards} that set.json says.",
-            "Export or download the set again.",
+            AGAIN,
         )
 
 
@@ -168,16 +166,14 @@ def samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[st
         try:
             file = tar.File(path)
         except OSError as error:
-            raise InputError(
-                f"{path} cannot be read: {error.strerror}.", "Export or download the set again."
-            ) from error
+            raise InputError(f"{path} cannot be read: {error.strerror}.", AGAIN) from error
         with file, open(path, "rb") as data:
             for entry in tar.entries(file, path, plain_alone=True):
                 ending = list(most)[len(members)]
                 if number == document.count or entry.name != f"{document.key(number)}.{ending}":
                     raise _differs(path)
                 if entry.offset + entry.bytes > path.stat().st_size:  # nobody has room for what a header claims
-                    raise InputError(f"{path} is cut off at {entry.name}.", "Export or download the set again.")
+                    raise InputError(f"{path} is cut off at {entry.name}.", AGAIN)
                 if entry.bytes > most[ending]:
                     raise InputError(f"{path} has {entry.name} of {entry.bytes} bytes, more than a clip can take.")
                 data.seek(entry.offset)
@@ -220,4 +216,4 @@ def _sample(document: SetDocument, number: int, members: dict[str, bytes]) -> tu
 
 
 def _differs(path: Path) -> InputError:
-    return InputError(f"{path} does not hold what {SetDocument.FILE} says.", "Export or download the set again.")
+    return InputError(f"{path} does not hold what {SetDocument.FILE} says.", AGAIN)

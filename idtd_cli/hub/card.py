@@ -12,6 +12,7 @@ import jinja2
 import yaml
 
 from idtd_cli.distilled import SetDocument
+from idtd_cli.hub import citation
 from idtd_cli.recipe import CHOSEN
 from idtd_cli.report import summary
 from idtd_cli.report.caveats import caveats
@@ -84,13 +85,12 @@ def render(
     environment.filters |= {"plain": _plain, "code": _code, "link": quote, "figure": lambda value: f"{value:g}"}
     own = own_result(report, digest) if report else None
     method = summary.TITLES.get(document.method, document.method)
-    source = f" of {report.source}" if report else ""
-    title = f"{method}: a distilled set{source}"
+    called = title(document, report)
     synthetic = document.method not in CHOSEN
     recipe = document.recipe.to_yaml() if document.recipe else ""
     return environment.get_template("card.md").render(
-        front=_front(title, document, sample, licence, report, synthetic),
-        title=title,
+        front=_front(called, document, sample, licence, report, synthetic),
+        title=called,
         name=name,
         document=document,
         method=method,
@@ -109,7 +109,14 @@ def render(
         recipe=recipe,
         fence="`" * max(3, 1 + max((len(run) for run in re.findall("`+", recipe)), default=0)),
         licence=licence,
+        bibtex=citation.bibtex(),
     )
+
+
+def title(document: SetDocument, report: ReportDocument | None) -> str:
+    """What a set is called on its card."""
+    source = f" of {report.source}" if report else ""
+    return f"{summary.TITLES.get(document.method, document.method)}: a distilled set{source}"
 
 
 def own_result(report: ReportDocument, digest: str) -> Result | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterator
@@ -80,6 +81,33 @@ def open_client(address: str) -> HfApi:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         disable_progress_bars()
     return HfApi(endpoint=address, library_name="idtd")
+
+
+def uses_xet() -> bool:
+    """Whether the client sends large files by Xet."""
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_DISABLE_XET and importlib.util.find_spec("hf_xet") is not None
+
+
+@contextmanager
+def own_bars() -> Iterator[None]:
+    """Let the client draw its bars, unless HF_HUB_DISABLE_PROGRESS_BARS is set."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    were_off = are_progress_bars_disabled()
+    if were_off and not constants.HF_HUB_DISABLE_PROGRESS_BARS:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        if were_off and not constants.HF_HUB_DISABLE_PROGRESS_BARS:
+            disable_progress_bars()
 
 
 def is_offline() -> bool:

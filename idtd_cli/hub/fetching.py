@@ -10,22 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from idtd_cli import documents, storage
 from idtd_cli.distilled import SUMS, SetDocument, read_sums
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.hub import client
 from idtd_cli.hub.client import MAX_GB, Place
-from idtd_cli.runlog import Progress
+from idtd_cli.runlog import Meter, Progress
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 #: What the Hub holds beside a set, and idtd writes when it publishes.
 CARD, RESULTS = "README.md", "evaluation/results.json"
-BESIDE = frozenset((CARD, RESULTS, ".gitattributes"))
+CITATION, LICENCE, PROVENANCE = "CITATION.cff", "LICENSE", "provenance.json"
+WRITTEN = frozenset((CARD, RESULTS, CITATION, LICENCE, PROVENANCE))
+BESIDE = WRITTEN | {".gitattributes"}
 #: Bytes of set.json and of SHA256SUMS, which have to be read before anything is known of the rest.
 _MAX_HEAD = 64 << 20
 _THREADS = 8
@@ -130,25 +133,25 @@ def fetch(
     if found:
         _need_right(place, found, {name: sums[name] for name in wanted}, max_gb)
 
-    def get(name: str) -> int:
-        for again in (False, True):  # once more, as it may have been damaged in the cache or on its way
-            path = _cached(api, place, name, commit, found, again and found is not None)
-            if storage.sha256_file(path) == sums[name]:
-                return path.stat().st_size
-        raise _wrong([name], place)
-
     total = sum(found.files[name].size for name in wanted) if found else None
     with (
         client.explained(place, address=address),
-        progress.stage(f"fetch {place} (MB)", total and -(-total // 10**6)) as bar,
+        progress.stage(f"fetch {place} (MB)", total and Meter.megabytes(total)) as bar,
         ThreadPoolExecutor(_THREADS) as pool,
     ):
-        done = shown = 0
+        meter = Meter(bar)
+
+        def get(name: str) -> None:
+            for again in (False, True):  # once more, as it may have been damaged in the cache or on its way
+                path = _cached(api, place, name, commit, found, again and found is not None, meter)
+                if storage.sha256_file(path) == sums[name]:
+                    meter.reach(name, path.stat().st_size)  # also of what was in the cache
+                    return
+            raise _wrong([name], place)
+
         try:
-            for size in pool.map(get, wanted):
-                done += size
-                bar.advance(-(-done // 10**6) - shown)
-                shown = -(-done // 10**6)
+            for _ in pool.map(get, wanted):
+                pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -180,9 +183,16 @@ def _is_cached(api: HfApi, place: Place) -> bool:
 
 
 def _cached(
-    api: HfApi, place: Place, name: str, revision: str | None, found: Listing | None, again: bool = False
+    api: HfApi,
+    place: Place,
+    name: str,
+    revision: str | None,
+    found: Listing | None,
+    again: bool = False,
+    meter: Meter | None = None,
 ) -> Path:
     """The path of a file in the cache, fetched if it is not there; from the cache alone if the Hub was not asked."""
+    bar: Any = partial(_Bar, meter, name) if meter else None  # for the client, a class of bars
     path = api.hf_hub_download(
         place.repo,
         name,
@@ -190,8 +200,39 @@ def _cached(
         revision=revision,
         force_download=again,
         local_files_only=found is None,
+        tqdm_class=bar,
     )
     return Path(path)
+
+
+class _Bar:
+    """What the client of the Hub moves while a file comes, for a meter, which has no use for what else bars can do.
+
+    By Xet it has two for a file; the one that is ahead counts.
+    """
+
+    def __init__(self, meter: Meter, name: str, *, initial: int = 0, **_: object) -> None:
+        self._meter, self._name, self.n = meter, name, initial
+        self.update(0)
+
+    def update(self, n: int) -> None:
+        self.n += n
+        self._meter.reach(self._name, self.n)
+
+    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
+        pass
+
+    def refresh(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def _need_right(place: Place, found: Listing, sums: dict[str, str], max_gb: float) -> None:
@@ -223,14 +264,21 @@ def _some(names: list[str]) -> str:
 
 
 def extra(fetched: Fetched, name: str, address: str) -> Path | None:
-    """A file that lies on the Hub beside a set, in the cache; None if there is none, or the Hub was not asked.
+    """A file that lies on the Hub beside a set, in the cache; None if there is none.
+
+    Where the Hub was not asked, the cache may have it from another time.
 
     Raises:
         InputError: it is too large to be what idtd writes.
         IdtdError: the Hub cannot be reached.
     """
     found = fetched.listing
-    if found is None or name not in found.files:
+    if found is None:
+        from huggingface_hub import try_to_load_from_cache
+
+        kept = try_to_load_from_cache(fetched.place.repo, name, revision=fetched.commit, repo_type=client.REPO_TYPE)
+        return Path(kept) if isinstance(kept, str) else None
+    if name not in found.files:
         return None
     if found.files[name].size > _MAX_HEAD:
         raise InputError(f"{name} of {fetched.place} has {found.files[name].size} bytes: it is none of idtd's.")

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idtd_cli import storage
 from idtd_cli.hub import client
 from idtd_cli.hub.fetching import HubFile, Listing, listing
+from idtd_cli.hub.local_file import LocalFile
+from idtd_cli.runlog import Meter
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-
-
-@dataclass(frozen=True)
-class LocalFile:
-    """A file that is to be on the Hub: one on the disk, or bytes that were made for it."""
-
-    content: Path | bytes
-    size: int
-    sha256: str
-
-    @classmethod
-    def of(cls, content: Path | bytes, sha256: str = "") -> LocalFile:
-        """`sha256` may be given where it is known to be right."""
-        if isinstance(content, bytes):
-            return cls(content, len(content), storage.sha256_bytes(content))
-        return cls(content, content.stat().st_size, sha256 or storage.sha256_file(content))
-
-    def content_bytes(self) -> bytes:
-        """All of it: for small files."""
-        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
-
-    def is_on_the_hub(self, there: HubFile | None) -> bool:
-        """Whether the Hub has these very bytes, going by the digest that it keeps."""
-        if there is None or there.size != self.size:
-            return False
-        if there.sha256:
-            return there.sha256 == self.sha256
-        data = self.content_bytes()
-        return there.git_sha1 == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -110,16 +80,18 @@ def card_problems(api: HfApi, card: bytes) -> list[str]:
     return []
 
 
-def commit(api: HfApi, repo: str, wanted: Changes, parent: str, message: str) -> str:
+def commit(api: HfApi, repo: str, wanted: Changes, parent: str, message: str, meter: Meter) -> str:
     """One commit on top of `parent` and nothing else, after all large files were uploaded; gives its name.
 
     A large file that the Hub has, from an upload that was stopped for one, is not uploaded again.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
+    from idtd_cli.hub import uploading  # it needs the client, which is slow to load
+
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
-        CommitOperationAdd(path, file.content) for path, file in wanted.files.items()
+        *uploading.upload(api, repo, wanted.files, meter),
+        *(CommitOperationDelete(path) for path in wanted.stale),
     ]
-    operations += [CommitOperationDelete(path) for path in wanted.stale]
     made = api.create_commit(repo, operations, commit_message=message, repo_type=client.REPO_TYPE, parent_commit=parent)
     return str(made.oid)

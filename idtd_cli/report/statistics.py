@@ -7,6 +7,8 @@ Introduction to the Bootstrap", 1993, chapter 13). With few students the interva
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +28,17 @@ def difference(one_SN: NDArray[np.float64], two_SN: NDArray[np.float64]) -> tupl
     students = min(len(one_SN), len(two_SN))
     apart_SN = one_SN[:students] - two_SN[:students]
     return float(apart_SN.mean()), *_interval(apart_SN)
+
+
+def apart(one: float, one_in: tuple[float, float], two: float, two_in: tuple[float, float]) -> float:
+    """How far two means may be apart by chance, if no more is known of them than their intervals.
+
+    Of each interval the side that faces the other mean counts, and both as if nothing was shared (Zou & Donner,
+    "Construction of confidence limits about effect measures", Statistics in Medicine 27, 2008). Means over the same
+    videos share those, so that this is more than chance takes them, rather than less.
+    """
+    lower, lower_in, upper, upper_in = (one, one_in, two, two_in) if one <= two else (two, two_in, one, one_in)
+    return math.hypot(lower_in[1] - lower, upper - upper_in[0])
 
 
 def _interval(values_SN: NDArray[np.float64]) -> tuple[float, float]:

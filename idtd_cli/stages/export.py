@@ -80,6 +80,8 @@ def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) 
         fps=_FPS,
         export=config,
         recipe=made.recipe,
+        device=made.device,
+        versions=made.versions,
     )
     with storage.new_folder(out) as staging, progress.stage("export", 2 * len(labels_N)) as bar:  # each clip twice
         document = distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC, bar.advance)

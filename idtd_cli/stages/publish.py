@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 from idtd_cli import distilled, documents, set_check
 from idtd_cli.distilled import SUMS, SetDocument, shards
 from idtd_cli.errors import IdtdError, InputError
-from idtd_cli.hub import card, client, repository
+from idtd_cli.hub import beside, card, client, repository
 from idtd_cli.hub.client import Place
-from idtd_cli.hub.fetching import CARD, RESULTS, HubFile, Listing, listing
-from idtd_cli.hub.repository import Changes, LocalFile, State
+from idtd_cli.hub.fetching import BESIDE, CARD, WRITTEN, HubFile, Listing, listing
+from idtd_cli.hub.local_file import LocalFile
+from idtd_cli.hub.repository import Changes, State
 from idtd_cli.report import summary
 from idtd_cli.report.document import ReportDocument
-from idtd_cli.runlog import Progress
+from idtd_cli.runlog import Meter, Progress, Quiet
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -29,6 +31,8 @@ _TAG = re.compile(r"[\w][\w.-]{0,60}", re.ASCII)
 _PICTURES = (".png", ".gif", ".jpg", ".webp")
 #: Large files that the Hub takes in one commit.
 _MOST_FILES = 25_000
+#: Bytes of a source's terms.
+_MOST_TERMS = 1 << 20
 _SHOWN = 8
 
 
@@ -54,10 +58,12 @@ def run(
     *,
     report: Path | None = None,
     licence: str | None = None,
+    terms: Path | None = None,
     private: bool = False,
     tag: str | None = None,
     dry_run: bool = False,
     endpoint: str | None = None,
+    bars: bool = False,
 ) -> Published:
     """Check everything, upload what the Hub lacks in one commit, tag it, and check what is there then.
 
@@ -69,10 +75,12 @@ def run(
         progress: is told what goes.
         report: a report in which the set was evaluated: its folder.
         licence: an identifier of the Hub's, such as cc-by-4.0; `other` is one.
+        terms: a text file, the terms of the set's source; they become a part of LICENSE.
         private: for a dataset that is new.
         tag: a name for what is published; it never moves.
         dry_run: check, say what would go, and stop.
         endpoint: address of the Hub; None is HF_ENDPOINT or the public one.
+        bars: the Hub's client may draw bars of its own in place of ours, where it tells nobody else how far it is.
 
     Raises:
         InputError: something is not as it should be; all of it is listed, and nothing was changed.
@@ -81,8 +89,9 @@ def run(
     problems: list[str] = []
     place = _place(name, problems)
     problems += _wrong_words(licence, tag)
-    files = _files(folder, name, report, licence or "other", progress, problems)
     address = client.endpoint(endpoint)
+    page = f"{address}/datasets/{name}"
+    files = _files(folder, name, page, report, licence or "other", terms, progress, problems)
     api = client.open_client(address)
     there, wanted = None, Changes(files, ())
     if place:
@@ -99,14 +108,11 @@ def run(
             "\nNothing was changed.",
         )
     assert place
-    page = f"{address}/datasets/{place.repo}"
     _show(wanted, there, files, page, tag, private, progress)
     if dry_run:
         return Published(page, None, bool(wanted))
-    total = -(-wanted.bytes // 10**6)
-    with progress.stage("upload (MB)", total) as bar:
-        head = _upload(api, place, address, wanted, there, private)
-        bar.advance(total)
+    with _metered(progress, wanted, bars) as meter:
+        head = _upload(api, place, address, wanted, there, private, meter)
     with client.explained(place, "be tagged", address):
         if tag and (there is None or tag not in there.tags):
             api.create_tag(place.repo, tag=tag, revision=head, repo_type=client.REPO_TYPE)
@@ -139,7 +145,14 @@ def _wrong_words(licence: str | None, tag: str | None) -> list[str]:
 
 
 def _files(
-    folder: Path, name: str, report_folder: Path | None, licence: str, progress: Progress, problems: list[str]
+    folder: Path,
+    name: str,
+    page: str,
+    report_folder: Path | None,
+    licence: str,
+    terms_file: Path | None,
+    progress: Progress,
+    problems: list[str],
 ) -> dict[str, LocalFile]:
     """Path → file of all that is to be on the Hub; what is wrong with the set and the report goes to the problems."""
     report, results = None, None
@@ -149,14 +162,15 @@ def _files(
             results = (report_folder / ReportDocument.FILE).read_bytes()
         except InputError as error:
             problems.append(str(error))
+    terms = _terms(terms_file, problems) if terms_file else None
     try:
         document, sums = documents.read(SetDocument, folder), distilled.read_sums(folder)
     except InputError as error:
         problems.append(str(error))
         return {}
-    found = set_check.check(folder, document, progress, beside=(CARD, RESULTS, ".gitattributes"))
+    found = set_check.check(folder, document, progress, BESIDE)
     problems += found.problems
-    if taken := sorted({CARD, RESULTS} & set(sums)):
+    if taken := sorted(WRITTEN & set(sums)):
         problems.append(f"{' and '.join(taken)} of the set would be overwritten by those that publish writes")
     digest = distilled.digest(folder) if sums else ""
     if report and card.own_result(report, digest) is None:
@@ -168,11 +182,20 @@ def _files(
     files = {path: LocalFile.of(folder / path, sha256) for path, sha256 in sums.items()}  # checked a moment ago
     files[SUMS] = LocalFile.of(folder / SUMS)
     pictures = sorted((path for path in sums if path.endswith(_PICTURES)), key=lambda path: path.count("/"))
-    text = card.render(name, document, digest, _sample(folder, sums), licence, report, pictures)
-    files[CARD] = LocalFile.of(text.encode())
-    if results is not None:
-        files[RESULTS] = LocalFile.of(results)
-    return files
+    sample = _sample(folder, sums)
+    written = beside.render(name, page, document, digest, sample, licence, terms, report, results, pictures)
+    return files | {path: LocalFile.of(content) for path, content in written.items()}
+
+
+def _terms(path: Path, problems: list[str]) -> str | None:
+    try:
+        if path.stat().st_size <= _MOST_TERMS:
+            return path.read_text(encoding="utf-8")
+        problems.append(f"{path} is no text of terms: it has more than {_MOST_TERMS} bytes")
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        problems.append(f"{path} cannot be read: {said}")
+    return None
 
 
 def _sample(folder: Path, sums: dict[str, str]) -> card.Sample:
@@ -249,7 +272,7 @@ def _owned(api: HfApi, place: Place, held: dict[str, HubFile], commit: str) -> s
 
     Shards are owned in any case: a stray one would be read as a part of the set.
     """
-    owned = {name for name in held if shards.is_shard(name)} | {RESULTS}
+    owned = {name for name in held if shards.is_shard(name)} | WRITTEN
     if SUMS in held:
         path = api.hf_hub_download(place.repo, SUMS, repo_type=client.REPO_TYPE, revision=commit)
         with suppress(InputError):  # one that was damaged there says nothing, and is written anew
@@ -282,7 +305,20 @@ def _show(
         progress.note(f"  tag {tag}" + (", which is there" if there and tag in there.tags else ""))
 
 
-def _upload(api: HfApi, place: Place, address: str, wanted: Changes, there: State | None, private: bool) -> str:
+@contextmanager
+def _metered(progress: Progress, wanted: Changes, bars: bool) -> Iterator[Meter]:
+    """How far an upload is."""
+    if bars and client.uses_xet():
+        with client.own_bars():
+            yield Meter(Quiet())
+    else:
+        with progress.stage("upload (MB)", Meter.megabytes(wanted.bytes)) as bar:
+            yield Meter(bar)
+
+
+def _upload(
+    api: HfApi, place: Place, address: str, wanted: Changes, there: State | None, private: bool, meter: Meter
+) -> str:
     """Make the commit, if there is anything to change; gives the commit that main is at."""
     with client.explained(place, "be published", address):
         if there is None:
@@ -292,7 +328,7 @@ def _upload(api: HfApi, place: Place, address: str, wanted: Changes, there: Stat
             parent = there.main.commit
         if not wanted:
             return parent
-        return repository.commit(api, place.repo, wanted, parent, "Publish a distilled set with idtd")
+        return repository.commit(api, place.repo, wanted, parent, "Publish a distilled set with idtd", meter)
 
 
 def _verify(api: HfApi, place: Place, address: str, files: dict[str, LocalFile], head: str, tag: str | None) -> None:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from idtd_cli import distilled, documents, set_check
-from idtd_cli.distilled import SUMS, SetDocument
+from idtd_cli.distilled import AGAIN, SUMS, SetDocument
 from idtd_cli.errors import InputError
 from idtd_cli.hub import client, fetching
 from idtd_cli.hub.client import MAX_GB, Place
@@ -32,7 +32,7 @@ def run(what: str, endpoint: str | None, progress: Progress, max_gb: float = MAX
     path = Path(what)
     findings = _folder(path, progress) if path.exists() else _on_the_hub(what, endpoint, progress, max_gb)
     if findings.problems:
-        raise InputError(f"{what} is not as it was made:{findings.listed()}", "\nExport or download it again.")
+        raise InputError(f"{what} is not as it was made:{findings.listed()}", f"\n{AGAIN}")
     return findings.checked
 
 

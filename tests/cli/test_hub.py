@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from tests.cli.running import Done
 from tests.hub_server import Account, Hub, Repo
-from tests.tiny import contents
+from tests.tiny import contents, write_recipe
 
 ROOT = Path(__file__).parents[2]
 Idtd = Callable[..., subprocess.CompletedProcess[str]]
@@ -98,5 +99,46 @@ def test_publishing_in_words(
     assert done.err.splitlines()[-3:] == [
         "idtd: me/motions is not as it was made:",
         "  - evil.pkl is not listed in SHA256SUMS",
-        "Export or download it again.",
+        "Export or download the set again.",
     ]
+
+
+def test_reproducing_in_words(
+    idtd: Callable[..., Done], hub: Hub, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.accounts["t"] = Account("me")
+    monkeypatch.setenv("HF_TOKEN", "t")
+    path = write_recipe(tmp_path / "r.yaml", methods=["idtd"])
+    assert idtd("reproduce", path, tmp_path / "made", "--source", videos).code == 0
+    made = (tmp_path / "made/sets/idtd", "me/motions", "--report", tmp_path / "made/report")
+    assert idtd("publish", *made, "--license", "other", "--tag", "v1").code == 0
+
+    command = ("reproduce", "--from", "me/motions@v1", tmp_path / "out", "--source", videos)
+    done = idtd(*command)
+    assert done.code == 0
+    assert "IDTD" in done.out
+    assert done.err.count("as expected") == 3
+    assert json.loads(idtd(*command, "--json").out)["kind"] == "report"
+
+    repo = hub.repos["me/motions"]
+    report = json.loads(repo.files["evaluation/results.json"])
+    for result in report["results"]:
+        if result["method"] == "random":
+            result["top1"] |= {"values": [1.0, 1.0], "mean": 1.0}
+            result["interval"] = [1.0, 1.0]
+    repo.commit(repo.files | {"evaluation/results.json": json.dumps(report).encode()})
+    done = idtd("reproduce", "--from", "me/motions", tmp_path / "out", "--source", videos)
+    assert done.code == 1
+    assert "1 of 3 figures are outside of what was published, by more than chance: random real clips." in done.err
+
+    for arguments, words in [
+        (("reproduce", "demo"), "lacks a word: name RECIPE and OUT, or --from OWNER/NAME and OUT"),
+        (("reproduce", "demo", tmp_path / "x", "--from", "a/b"), "A recipe and --from do not go together"),
+        (("reproduce", tmp_path / "x", "--from", "a/b", "--only", "ipc=1"), "a published set has none"),
+        (("reproduce", tmp_path / "x", "--from", "a/b"), "There is no dataset a/b on the Hub"),
+    ]:
+        done = idtd(*arguments)
+        assert (done.code, done.out) == (2, "")
+        assert words in done.err
+        assert done.err.count("\n") == 1
+    assert not (tmp_path / "x").exists()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from idtd_cli.report.statistics import difference, interval
+from idtd_cli.report.statistics import apart, difference, interval
 
 
 def answers(seed: int, students: int, videos: int, share: float = 0.6, spread: float = 0.0) -> NDArray[np.float64]:
@@ -58,3 +58,21 @@ def test_students_that_only_one_side_has_are_left_out() -> None:
     one, two = answers(4, 5, 50), answers(5, 2, 50)
     assert difference(one, two) == difference(one[:2], two)
     assert difference(one, one)[0] == 0
+
+
+def test_means_are_apart_by_the_sides_that_face_each_other() -> None:
+    assert apart(0.5, (0.1, 0.53), 0.8, (0.76, 1.0)) == pytest.approx(0.05)
+    assert apart(0.8, (0.76, 1.0), 0.5, (0.1, 0.53)) == pytest.approx(0.05)
+    assert apart(1.0, (1.0, 1.0), 1.0, (1.0, 1.0)) == 0
+
+
+def test_two_reports_on_one_thing_are_rarely_farther_apart() -> None:
+    """Five students each on the same 60 videos, 40 times over: no more than one in twenty says otherwise."""
+    rng = np.random.default_rng(0)
+    videos_N = rng.beta(2, 2, 60)  # how easy each is
+    outside = 0
+    for _ in range(40):
+        first_SN, second_SN = ((rng.random((5, 60)) < videos_N).astype(float) for _ in range(2))
+        means, spans = zip(*((x.mean(), interval(x)) for x in (first_SN, second_SN)), strict=True)
+        outside += abs(means[0] - means[1]) > apart(means[0], spans[0], means[1], spans[1])
+    assert outside <= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from idtd_cli import distilled, documents
 from idtd_cli.distilled import SUMS, SetDocument
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.hub.client import Place
-from idtd_cli.recipe import ClipConfig, EvaluateConfig
+from idtd_cli.recipe import ClipConfig, EvaluateConfig, ExportConfig
 from idtd_cli.stages import download, publish, verify
 from idtd_cli.stages.publish import Published
 from tests import tiny
@@ -23,6 +24,8 @@ from tests.hub_server import Account, Hub, Repo, files
 from tests.tiny import Heard, contents, recipe
 
 NAME = "me/motions"
+#: What publishing writes beside a set, and the Hub by itself.
+BESIDE = {"README.md", "LICENSE", "CITATION.cff", "provenance.json", ".gitattributes"}
 
 
 @pytest.fixture(autouse=True)
@@ -41,15 +44,15 @@ def other(prepared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set with a shard of more than 10 MB: noise."""
+    """A set with a shard of more than 10 MB, which is what tensors take; as videos, its clips are nearly nothing."""
     folder = tmp_path_factory.mktemp("large")
     clip = ClipConfig(frames=16, stored_frames=16, height=352, width=352)
     document = SetDocument(
         parents={}, method="idtd", seed=0, classes=("a", "b"), ipc=1, videos_a_class=1, clip=clip, segments=2,
         mean=(0.5,) * 3, std=(0.2,) * 3, evaluate=EvaluateConfig(), stored_frames=32, stored_bytes=1, fps=8,
+        export=ExportConfig(payload="tensor"),
     )  # fmt: skip
-    size = (2, clip.frames, 3, clip.height, clip.width)
-    videos = torch.randint(0, 256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    videos = torch.full((2, clip.frames, 3, clip.height, clip.width), 100, dtype=torch.uint8)
     distilled.write(folder, document, videos, torch.arange(2))
     assert max(path.stat().st_size for path in folder.glob("data/*.tar")) > 10 << 20
     return folder
@@ -73,7 +76,7 @@ def test_a_set_goes_and_comes_back(hub: Hub, exported: Path, reported: Path, tmp
     assert len(repo.commits) == 2  # that of the empty repository, and one with everything
     mine = files(exported)
     assert {name: repo.files[name] for name in mine} == mine
-    assert set(repo.files) - set(mine) == {"README.md", "evaluation/results.json", ".gitattributes"}
+    assert set(repo.files) - set(mine) == BESIDE | {"evaluation/results.json"}
     assert repo.files["evaluation/results.json"] == (reported / "report.json").read_bytes()
     assert heard.notes[0] == f"{done.address} (public, new)"
     assert re.fullmatch(r"  \d+ files go, [\d.]+ KB; 0 are there; 0 are removed", heard.notes[1])
@@ -106,7 +109,7 @@ def test_a_changed_set_asks_for_a_new_tag(hub: Hub, exported: Path, other: Path)
     second = send(other, tag="v2", heard=heard)
     assert (repo.refs["v1"], repo.refs["v2"]) == (first.commit, second.commit)
     # Nothing of the old set is left, and what somebody put there is.
-    assert set(repo.files) == {*files(other), "README.md", ".gitattributes", "NOTES.md"}
+    assert set(repo.files) == {*files(other), *BESIDE, "NOTES.md"}
     assert "    removed: data/train-000009-of-000010.tar" in heard.notes
 
 
@@ -235,6 +238,36 @@ def test_a_set_that_brings_its_own_card(hub: Hub, exported: Path, tmp_path: Path
         send(copy)
 
 
+def test_the_terms_of_the_source_go_along(hub: Hub, exported: Path, tmp_path: Path) -> None:
+    first = send(exported)
+    terms = tmp_path / "terms.txt"
+    terms.write_text("Für Forschung.\nFor research.\n", encoding="utf-8")
+    hub.requests.clear()
+    second = send(exported, terms=terms)
+    assert (second.changed, first.commit == second.commit) == (True, False)
+    licence = hub.repos[NAME].files["LICENSE"].decode()
+    assert licence.startswith(f"{NAME} is a distilled video set. Its licence, as named by whoever published it: other")
+    assert licence.endswith("\n\nFür Forschung.\nFor research.\n")
+    assert not send(exported, terms=terms).changed
+    assert verify.run(NAME, None, Heard())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"\xff\xfe", "it is no text in UTF-8"),
+        (b"x" * (1 << 21), "no text of terms"),
+    ],
+)
+def test_terms_that_are_none(hub: Hub, exported: Path, tmp_path: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "terms").write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        send(exported, terms=tmp_path / "terms")
+    assert writes(hub) == []
+
+
 def test_a_large_shard_over_a_connection_that_breaks(hub: Hub, large: Path, tmp_path: Path) -> None:
     shard = max(large.glob("data/*.tar"), key=lambda path: path.stat().st_size)
     size, digest = shard.stat().st_size, distilled.storage.sha256_file(shard)
@@ -261,6 +294,36 @@ def test_an_upload_that_was_stopped_goes_on(hub: Hub, large: Path) -> None:
     send(large)
     assert hub.received == 0
     assert set(files(large)) < set(hub.repos[NAME].files)
+
+
+class Watched(Heard):
+    """A progress that remembers how far the last stage was, and what the Hub had by then."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self.hub, self.steps = hub, list[tuple[int, int]]()
+
+    def stage(self, name: str, total: int | None, done: int = 0) -> AbstractContextManager[Heard]:
+        self.advanced, self.steps = 0, []
+        return super().stage(name, total, done)
+
+    def advance(self, n: int = 1, **facts: object) -> None:
+        super().advance(n, **facts)
+        self.steps.append((self.advanced, self.hub.received))
+
+
+def test_how_far_a_large_file_is_is_told_while_it_goes(hub: Hub, large: Path, tmp_path: Path) -> None:
+    heard = Watched(hub)
+    hub.fail("PUT /large/", 503, times=3)  # what is sent once more counts once
+    send(large, heard=heard)
+    sent = sum(len(data) for name, data in hub.repos[NAME].files.items() if name != ".gitattributes")
+    assert heard.advanced == -(-sent // 10**6)
+    told = [done for done, received in heard.steps if received < 10 << 20]
+    assert len(told) > 5  # before all of it was there
+    heard = Watched(hub)
+    download.run(Place(NAME), tmp_path / "back", None, heard)
+    size = sum(map(len, files(large).values()))
+    assert heard.advanced == -(-size // 10**6) > heard.steps[0][0] > 0
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,10 @@ def publish(
             "of the source may decide it.",
         ),
     ] = None,
+    terms: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A text file: the terms of the source, which go along as a part of LICENSE."),
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Of a new dataset: only you can see it.")] = False,
     tag: Annotated[
         str | None, typer.Option(metavar="T", help="A name for this state of the dataset, such as v1; it never moves.")
@@ -47,10 +51,12 @@ def publish(
         output.Terminal(),
         report=report,
         licence=license_,
+        terms=terms,
         private=private,
         tag=tag,
         dry_run=dry_run,
         endpoint=endpoint,
+        bars=output.on_terminal(),
     )
     at = f"{name}@{tag}" if tag else name
     if dry_run:

@@ -29,7 +29,7 @@ from idtd_cli.stages.evaluate import other_sets, scores, trained_on
 from idtd_cli.stages.evaluate.judged import Judged, differences
 from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.stages.evaluate.scores import Scores
-from idtd_cli.stages.evaluate.trained_on import Distilled, TrainedOn
+from idtd_cli.stages.evaluate.trained_on import Distilled, Shelf, TrainedOn
 from idtd_cli.students import registry, scoring
 from idtd_cli.students.predictions import Predictions
 
@@ -58,11 +58,12 @@ def run(
     config = recipe.evaluate
     source = PreparedSet.open(prepared)
     document = source.document
-    opened = [_opened(one, source, recipe, device, progress) for one in sets]
+    shelf = Shelf()
+    opened = [_opened(one, source, recipe, device, shelf, progress) for one in sets]
     for number, each in enumerate(opened):
         if each.path.resolve() in [other.path.resolve() for other in opened[:number]]:
             raise InputError(f"{each.path} is named twice.")
-    parents = {"prepared": document.digest(), "evaluate": section_digest(_deciding(config))}
+    parents = {"prepared": document.digest(), "evaluate": section_digest(for_one_student(config))}
     parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
     if (out / ReportDocument.FILE).is_file():
         report = documents.read(ReportDocument, out)
@@ -101,7 +102,7 @@ def run(
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     known = Scores(out, provenance.hardware(device))
     protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
-    decides = [parents["prepared"] + section_digest(_deciding(protocol)) for protocol in protocols]
+    decides = [parents["prepared"] + section_digest(for_one_student(protocol)) for protocol in protocols]
     students = [(d, thing, number) for d in decides for thing in things for number in range(thing.students)]
     done = sum(config.fit.updates(thing.pieces) for d, thing, n in students if known.knows(d, thing.digest, n))
     judged = []
@@ -144,22 +145,22 @@ def run(
     return report
 
 
+def for_one_student(config: EvaluateConfig) -> EvaluateConfig:
+    """What decides the score of a student: not how many others there are, nor on what else they are trained."""
+    return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False, "lossy": False})
+
+
 def _advance(bar: Task, students: int, facts: dict[str, str], _step: int, _loss: torch.Tensor) -> None:
     """One update of some students is done. The loss is not looked at: that would wait for the GPU."""
     bar.advance(students, **facts)
 
 
 def _opened(
-    one: str | Path, source: PreparedSet, recipe: Recipe, device: str, progress: Progress
+    one: str | Path, source: PreparedSet, recipe: Recipe, device: str, shelf: Shelf, progress: Progress
 ) -> Distilled | OtherSet:
     if other_sets.is_other(str(one)):
         return other_sets.find(str(one), source, recipe.prepare.decode, device, progress)
-    return Distilled.fitting(Path(one), source, recipe.evaluate.lossy)
-
-
-def _deciding(config: EvaluateConfig) -> EvaluateConfig:
-    """What decides the score of a student: not how many others there are, nor on what else they are trained."""
-    return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False, "lossy": False})
+    return Distilled.fitting(Path(one), source, recipe.evaluate.lossy, shelf)
 
 
 def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfig) -> bool:

@@ -57,15 +57,49 @@ class TrainedOn:
         return [self.videos(students[0])] * len(students)
 
 
+class Shelf:
+    """The distilled set in use: decoded once for all that is done with it in a row, and let go of before another is.
+
+    A table has many sets, and each may be large.
+    """
+
+    def __init__(self) -> None:
+        self._set: DistilledSet | None = None
+        self._lossy_NT3HW: torch.Tensor | None = None
+
+    def take(self, path: Path) -> DistilledSet:
+        """The set of a folder.
+
+        Raises:
+            InputError: as `DistilledSet.open` does.
+        """
+        if self._set is None or self._set.path != path:
+            self._set = self._lossy_NT3HW = None
+            self._set = DistilledSet.open(path)
+        return self._set
+
+    def take_lossy(self, path: Path) -> torch.Tensor:
+        """Its videos as its MP4s for people have them.
+
+        Raises:
+            IdtdError: as `DistilledSet.lossy_videos` does.
+        """
+        opened = self.take(path)
+        if self._lossy_NT3HW is None:
+            self._lossy_NT3HW = opened.lossy_videos()
+        return self._lossy_NT3HW
+
+
 @dataclass(frozen=True)
 class Distilled:
-    """A distilled set that fits the prepared one. Its videos are let go of: a table has many sets."""
+    """A distilled set that fits the prepared one. Its videos are on the shelf while it is in use."""
 
     path: Path
     document: SetDocument
+    shelf: Shelf
 
     @classmethod
-    def fitting(cls, path: Path, source: PreparedSet, lossy: bool) -> Distilled:
+    def fitting(cls, path: Path, source: PreparedSet, lossy: bool, shelf: Shelf) -> Distilled:
         """Open a set, and its MP4s for people if these are needed, to see that it is whole and fits.
 
         Raises:
@@ -81,10 +115,10 @@ class Distilled:
                 f"{path} has other clips than {source.folder} (frames, size or sampling).",
                 "Prepare the data with the set's recipe.",
             )
-        whole = DistilledSet.open(path)
+        shelf.take(path)
         if lossy:
-            whole.lossy_videos()
-        return cls(path, ours)
+            shelf.take_lossy(path)
+        return cls(path, ours, shelf)
 
     @property
     def digest(self) -> str:
@@ -96,7 +130,7 @@ class Distilled:
 
     def example_CT3HW(self) -> torch.Tensor:
         """The first video of each class."""
-        return DistilledSet.open(self.path).videos_NT3HW[:: self.document.videos_a_class]
+        return self.shelf.take(self.path).videos_NT3HW[:: self.document.videos_a_class]
 
 
 def names(paths: Sequence[Path]) -> list[str]:
@@ -143,15 +177,17 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
         )
         return
 
-    def videos(form: Form, _: int) -> LabelledVideos:  # in memory while a student trains on them
-        distilled = DistilledSet.open(one.path)
-        videos, soft = distilled.lossy_videos() if form == "lossy" else distilled.videos_NT3HW, None
-        if distilled.logits_NKC is not None and document.temperature and config.soft_labels and form != "plain":
+    document = one.document
+    count = len(document.classes) * document.videos_a_class
+    soft_labels = document.temperature is not None and config.soft_labels
+
+    def videos(form: Form, _: int) -> LabelledVideos:
+        distilled, soft = one.shelf.take(one.path), None
+        videos = one.shelf.take_lossy(one.path) if form == "lossy" else distilled.videos_NT3HW
+        if distilled.logits_NKC is not None and document.temperature and soft_labels and form != "plain":
             soft = SoftLabels(distilled.logits_NKC.to(device), document.temperature)
         return LabelledVideos(videos.to(device), distilled.labels_N.to(device), soft)
 
-    document = one.document
-    count = len(document.classes) * document.videos_a_class
     own = TrainedOn(
         document.method,
         one.digest,
@@ -163,7 +199,7 @@ def _set(one: Distilled | OtherSet, name: str, config: EvaluateConfig, device: s
         partial(videos, "own"),
         count * (document.segments if config.augmentation.views == "segments" else 1),
         document.segments,
-        soft_labels=document.temperature is not None and config.soft_labels,
+        soft_labels=soft_labels,
         stored_parameters=document.stored_parameters,
         set=name,
         seed=document.seed,
