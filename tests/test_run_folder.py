@@ -12,7 +12,7 @@ from idtd_cli.run_folder import RunDocument, RunFolder
 from tests import tiny
 from tests.tiny import contents
 
-VIDEOS = torch.randint(0, 256, (3, 4, 3, 6, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+VIDEOS = torch.randint(0, 256, (3, 4, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 LABELS = torch.arange(3)
 
 
