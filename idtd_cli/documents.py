@@ -13,7 +13,6 @@ from idtd_cli import storage
 from idtd_cli.errors import InputError
 from idtd_cli.version import __version__
 
-
 #: Counts stay far below, and seeds, too. Of larger numbers some cannot be divided, and some not be written down.
 _MOST = 2.0**127
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from idtd_cli import storage
 from idtd_cli.errors import InputError
 
-
 #: More steps, or seconds, than any run takes.
 _MOST_STEPS = 1 << 53
 

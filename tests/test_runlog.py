@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from idtd_cli.runlog import Metrics, Quiet, duration, read_lines, tensorboard
+from idtd_cli.runlog import Metrics, Quiet, duration, read_lines, read_steps, tensorboard
 
 
 def write(path: Path, first: int, steps: range) -> None:
@@ -83,3 +83,17 @@ def test_a_duration_is_worded_by_its_size(seconds: float, text: str) -> None:
 def test_without_a_folder_there_is_no_board() -> None:
     with tensorboard(None, 0) as board:
         assert board is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[]", b"3", b'{"loss": 1}', b'{"step": "x"}', b'{"step": 1e9}', b'{"step": -1}', b"\xff", b"[" * 100_000],
+    ids=range(8),
+)
+def test_what_follows_a_line_that_is_none_is_left_out(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, 0, range(2))
+    path.write_bytes(path.read_bytes() + line + b"\n" + path.read_bytes())
+    assert [found["step"] for found in read_steps(path)] == [0, 1]
+    write(path, 2, range(2, 3))
+    assert [found["step"] for found in read_steps(path)] == [0, 1, 2]

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-
 #: What a value may be. Tags for anything else, as `!!binary`, have no place in a recipe.
 _TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "seq", "map", "merge")
@@ -25,16 +24,17 @@ class Loader(yaml.SafeLoader):
         self._counts: dict[yaml.Node, int] = {}  # values of each node that is complete
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        is_alias = self.check_event(yaml.AliasEvent)
         node = super().compose_node(parent, index)
         if node is None:
             return None
+        if is_alias and node not in self._counts:
+            raise yaml.composer.ComposerError(None, None, "a value is part of itself", node.start_mark)
         if node.tag not in _TAGS:
             raise yaml.composer.ComposerError(None, None, f"the tag {node.tag} means nothing here", node.start_mark)
         if node not in self._counts:
             inner = node.value if isinstance(node, yaml.CollectionNode) else ()
             parts = [part for pair in inner for part in (pair if isinstance(pair, tuple) else (pair,))]
-            if not all(part in self._counts for part in parts):
-                raise yaml.composer.ComposerError(None, None, "a value is part of itself", node.start_mark)
             self._counts[node] = 1 + sum(self._counts[part] for part in parts)
         if self._counts[node] > _MOST_VALUES:
             raise yaml.composer.ComposerError(None, None, f"more than {_MOST_VALUES} values", node.start_mark)

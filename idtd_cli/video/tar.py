@@ -42,7 +42,6 @@ class File(io.BufferedReader):
             raise tarfile.ReadError("a header is too long")
         return super().read(size)
 
-
     def content(self, entry: Entry) -> bytes:
         """What a member holds. It may have no more bytes than a text."""
         self.seek(entry.offset)

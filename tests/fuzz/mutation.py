@@ -99,7 +99,9 @@ class Mutator:
             case int() | float():
                 return self.random.choice((value + 1, value - 1, -value, value * 10**6, value // 3, str(value)))
             case str():
-                return self.random.choice((value[:-1], value + "\n", value.upper(), value[::-1], value + value, [value]))
+                return self.random.choice(
+                    (value[:-1], value + "\n", value.upper(), value[::-1], value + value, [value])
+                )
         return value
 
     def _twice(self, data: bytes) -> bytes:
@@ -116,7 +118,9 @@ class Mutator:
         """With another value in one byte or in several."""
         made = bytearray(data)
         for _ in range(self.random.choice((1, 1, 3, 30)) if made else 0):
-            made[min(self._place(data), len(made) - 1)] = self.random.choice((0, 1, 127, 255, self.random.randrange(256)))
+            made[min(self._place(data), len(made) - 1)] = self.random.choice(
+                (0, 1, 127, 255, self.random.randrange(256))
+            )
         return bytes(made)
 
     def _insert(self, data: bytes) -> bytes:
@@ -137,15 +141,21 @@ class Mutator:
     def _swap(self, data: bytes) -> bytes:
         one, other = sorted((self._place(data), self._place(data)))
         length = self.random.choice((1, 8, 64, 512))
-        return data[:one] + data[other : other + length] + data[one + length : other] + data[one : one + length] + data[
-            other + length :
-        ]
+        return (
+            data[:one]
+            + data[other : other + length]
+            + data[one + length : other]
+            + data[one : one + length]
+            + data[other + length :]
+        )
 
     def _encode(self, data: bytes) -> bytes:
         text = data.decode("latin-1")
         way = self.random.choice(("utf-16", "utf-16-le", "utf-32", "utf-8-sig", "utf-7", "latin-1"))
         made = text.encode(way)
-        return self.random.choice((made, made, b"\xef\xbb\xbf" * 2 + data, data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\r")))
+        return self.random.choice(
+            (made, made, b"\xef\xbb\xbf" * 2 + data, data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\r"))
+        )
 
     _SPOILERS: tuple[Callable[[Mutator, bytes], bytes], ...] = (
         flipped, flipped, flipped, _insert, _insert, _cut, _leave_out, _repeat, _swap, _encode

@@ -26,7 +26,6 @@ from idtd_cli.runlog import read_steps
 from idtd_cli.stages import show
 from idtd_cli.stages.demo_data import DemoDocument
 from idtd_cli.stages.evaluate import scores
-from tests import tiny
 from tests.fuzz.mutation import Mutator
 from tests.fuzz.watching import Found, Slot, attempt, cases
 from tests.report import test_table
@@ -44,7 +43,9 @@ def mutants(good: bytes, count: int, change: str = "json", seed: int = 0) -> Ite
 
 
 @pytest.fixture(scope="module")
-def good(prepared: Path, exported: Path, experts: Path, reported: Path, videos: Path, finished: Path) -> dict[str, Path]:
+def good(
+    prepared: Path, exported: Path, experts: Path, reported: Path, videos: Path, finished: Path
+) -> dict[str, Path]:
     """Each kind of folder that has a document, by the document's name."""
     folder = prepared.parent
     if not (folder / "table").exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -112,7 +112,9 @@ def _changed(mutator: Mutator, name: str, data: bytes) -> bytes:
             case 3:
                 lines[place] = draw.choice((b"/", b"../", b"./", b"a/../", b"\0", b"\\")) + lines[place]
             case 4:
-                lines[place] = lines[place] + draw.choice((b" ", b"\t1", b" " + b"9" * 5000, b"\0", b"\r", b"/", b'"', b",x"))
+                lines[place] = lines[place] + draw.choice(
+                    (b" ", b"\t1", b" " + b"9" * 5000, b"\0", b"\r", b"/", b'"', b",x")
+                )
             case 5 if len(fields) > 1:
                 fields.pop(draw.randrange(len(fields)))
                 lines[place] = b" ".join(fields)

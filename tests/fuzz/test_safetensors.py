@@ -25,10 +25,21 @@ from tests.fuzz.mutation import Mutator
 from tests.fuzz.test_documents import check
 from tests.fuzz.watching import Slot, attempt, cases
 
-_KINDS = (
-    "BOOL U8 I8 I16 U16 F16 BF16 I32 U32 F32 F64 I64 U64 C64 F4 F6_E2M3 F6_E3M2 F8_E4M3 F8_E5M2 F8_E8M0 F8_E4M3FNUZ x"
-).split()
-_SHAPES: tuple[Any, ...] = ([], [0], [-1], [1], [2**63], [2**40, 2**40], [0, 2**63], [1] * 100, [1.5], "x", None, [4, 4, 4])
+_KINDS = ["BOOL", "U8", "I8", "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "F64", "I64", "U64", "C64", "F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "x"]
+_SHAPES: tuple[Any, ...] = (
+    [],
+    [0],
+    [-1],
+    [1],
+    [2**63],
+    [2**40, 2**40],
+    [0, 2**63],
+    [1] * 100,
+    [1.5],
+    "x",
+    None,
+    [4, 4, 4],
+)
 _LENGTHS = (0, 1, 7, 8, 2**31, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
 
 
@@ -72,7 +83,16 @@ def _change(mutator: Mutator, content: dict[str, Any], size: int) -> None:
         case 4:
             content[draw.choice(("other", "", "__metadata__", "videos_NT3HW", "a\0b"))] = json.loads(json.dumps(tensor))
         case 5:
-            content["__metadata__"] = draw.choice(({"step": "1e9"}, {"step": "9" * 5000}, {"best": "[]"}, {"best": '{"step": "x", "score": {}}'}, {"step": 1}, []))
+            content["__metadata__"] = draw.choice(
+                (
+                    {"step": "1e9"},
+                    {"step": "9" * 5000},
+                    {"best": "[]"},
+                    {"best": '{"step": "x", "score": {}}'},
+                    {"step": 1},
+                    [],
+                )
+            )
         case 6 if len(content) > 1:
             del content[name]
         case _:

@@ -32,14 +32,38 @@ _NAMES = (
 )
 _NUMBERS = (
     *(b"0", b"1", b"777", b"7777777", b"77777777777", b"00003641100", b"-1", b"-777", b"9", b"x", b" 12 ", b"\0"),
-    *(b"\x80" + bytes(7) + b"\x01", b"\x80" + bytes(3) + b"\x7f" * 8, b"\xff" * 12, b"\xff" * 11 + b"\0", b"1_0", b"0x10"),
+    *(
+        b"\x80" + bytes(7) + b"\x01",
+        b"\x80" + bytes(3) + b"\x7f" * 8,
+        b"\xff" * 12,
+        b"\xff" * 11 + b"\0",
+        b"1_0",
+        b"0x10",
+    ),
     *(b"\x80\0\0\0\0\0\0\0\0\0\x02\0", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe\0"),
 )
 _TYPES = b"00001234567LKxxgSVNMDXA\0z"
 _RECORDS = (
-    *(b"path=../b.mp4", b"path=a.mp4", b"path=", b"path=" + b"a" * 3000, b"path=a\0b", b"linkpath=/etc/passwd", b"size=1"),
+    *(
+        b"path=../b.mp4",
+        b"path=a.mp4",
+        b"path=",
+        b"path=" + b"a" * 3000,
+        b"path=a\0b",
+        b"linkpath=/etc/passwd",
+        b"size=1",
+    ),
     *(b"size=-1", b"size=-512", b"size=99999999999999", b"size=1e9", b"size=x", b"size=" + b"9" * 5000, b"mtime=nan"),
-    *(b"hdrcharset=BINARY", b"hdrcharset=x", b"uid=-1", b"path=\xff\xfe", b"=", b"a", b"GNU.sparse.map=0,1,2", b"uname=\0"),
+    *(
+        b"hdrcharset=BINARY",
+        b"hdrcharset=x",
+        b"uid=-1",
+        b"path=\xff\xfe",
+        b"=",
+        b"a",
+        b"GNU.sparse.map=0,1,2",
+        b"uname=\0",
+    ),
     *(b"GNU.sparse.size=99", b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.realsize=1" + b"0" * 18),
     *(b"GNU.sparse.name=a.mp4", b"GNU.sparse.offset=0", b"GNU.sparse.numbytes=1", b"GNU.sparse.map=" + b"1," * 3000),
 )
