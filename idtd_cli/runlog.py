@@ -163,7 +163,8 @@ def read_steps(path: Path, *needed: str) -> Iterator[dict[str, Any]]:
         step = line.get("step")
         if type(step) is not int or not 0 <= step < _MOST_STEPS:
             return
-        if not all(type(value := line.get(name)) in (int, float) and abs(value) < _MOST_STEPS for name in needed):
+        values = [line.get(name) for name in needed]
+        if not all(isinstance(value, int | float) and abs(value) < _MOST_STEPS for value in values):
             return
         yield line
 

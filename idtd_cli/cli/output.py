@@ -77,8 +77,8 @@ class _Bar:
     def __init__(self, name: str, total: int | None, done: int) -> None:
         from tqdm import tqdm
 
-        shown = {"desc": _printable(name), "dynamic_ncols": True, "smoothing": 0.1}
-        self._bar = tqdm(total=total, initial=done, file=sys.stderr, **shown)
+        name = _printable(name)
+        self._bar = tqdm(total=total, initial=done, desc=name, file=sys.stderr, dynamic_ncols=True, smoothing=0.1)
 
     def advance(self, n: int = 1, **facts: object) -> None:
         if facts:

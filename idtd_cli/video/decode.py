@@ -497,11 +497,11 @@ def _open(source: _Source, max_pixels: int | None = None) -> Iterator[tuple[Any,
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file" if isinstance(source, str) else ""}
     if not isinstance(source, str):
         source.seek(0)
-    # Told to FFmpeg, which holds a dozen frames before it gives the first one. The first streams are those it looks into.
+    # Told to FFmpeg, which holds a dozen frames before it gives the first one; for each of the first streams.
     within = {"max_pixels": str(min(max_pixels, _INT_MAX))} if max_pixels else {}
-    each = [within] * 4 if within else None
+    more: dict[str, Any] = {"stream_options": [within] * 4} if within else {}
     try:
-        container = av.open(source, options=options, stream_options=each, metadata_errors="replace")
+        container = av.open(source, options=options, metadata_errors="replace", **more)
     except (av.error.FFmpegError, ValueError) as error:  # an OSError is the open file's own, and no fault of its form
         _pass_memory_error(error)
         raise DecodeError(f"is no video file ({_words(error)})") from error
@@ -510,10 +510,11 @@ def _open(source: _Source, max_pixels: int | None = None) -> Iterator[tuple[Any,
         # Cover art is a video stream of one picture: not what is meant.
         if stream is None or stream.disposition & Disposition.attached_pic:
             raise DecodeError("holds no video")
-        if stream.codec_context is not None:
-            if max_pixels and stream.codec_context.width * stream.codec_context.height > max_pixels:
+        codec: Any = stream.codec_context
+        if codec is not None and max_pixels:
+            if codec.width * codec.height > max_pixels:
                 raise DecodeError(f"has frames of more than {max_pixels} pixels")
-            stream.codec_context.options = dict(within)
+            codec.options = dict(within)
         yield container, stream
 
 

@@ -45,9 +45,12 @@ class Mutator:
             content = [json.loads(good)]
         except ValueError:  # it was changed before
             return self.spoilt(good)
-        for _ in range(self.random.choice((1, 1, 1, 2, 3))):
-            self._change(content)
-        text = json.dumps(content[0] if content else None, ensure_ascii=self.random.random() < 0.9)
+        try:
+            for _ in range(self.random.choice((1, 1, 1, 2, 3))):
+                self._change(content)
+            text = json.dumps(content[0] if content else None, ensure_ascii=self.random.random() < 0.9)
+        except RecursionError:  # nested in what was nested
+            return self.spoilt(good)
         data = text.encode(errors="surrogatepass")
         if self.random.random() < 0.03:
             data = self._twice(data)

@@ -230,6 +230,6 @@ def test_recipes(tmp_path: Path, name: str) -> None:
         yaml.safe_load(found.to_yaml())
         found.digest()
 
-    count = cases(200)
+    count = cases(100)
     as_json = mutants(json.dumps(yaml.load(shipped, Loader)).encode(), count)
     check(attempt(one, (*as_json, *mutants(shipped, count, "spoilt")), tmp_path))

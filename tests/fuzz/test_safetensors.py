@@ -25,7 +25,27 @@ from tests.fuzz.mutation import Mutator
 from tests.fuzz.test_documents import check
 from tests.fuzz.watching import Slot, attempt, cases
 
-_KINDS = ["BOOL", "U8", "I8", "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "F64", "I64", "U64", "C64", "F4", "F6_E2M3", "F6_E3M2", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "x"]
+_KINDS = (
+    *(
+        "BOOL",
+        "U8",
+        "I8",
+        "I16",
+        "U16",
+        "F16",
+        "BF16",
+        "I32",
+        "U32",
+        "F32",
+        "F64",
+        "I64",
+        "U64",
+        "C64",
+        "F4",
+        "F6_E2M3",
+    ),
+    *("F6_E3M2", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "x"),
+)
 _SHAPES: tuple[Any, ...] = (
     [],
     [0],

@@ -18,7 +18,7 @@ from idtd_cli.engines.engine import Rejected
 from idtd_cli.video import decode, encode
 from idtd_cli.video.medium import File, Medium, Member
 from tests.fuzz.mutation import Mutator
-from tests.fuzz.watching import cases
+from tests.fuzz.watching import cases, told
 from tests.video.making import every_frame, make
 
 #: Name → ffmpeg options, of files beside those that idtd's own encoder makes.
@@ -119,10 +119,10 @@ def test_videos(tmp_path: Path, decoder: str, count: int) -> None:
     results = list(
         local.run(partial(decode.decode, clip=clip, decoder=decoder), media, workers=1, seconds=30, memory_mb=1024)
     )
-    time.perf_counter() - began
 
     clips = sum(isinstance(result, decode.Clip) for result in results)
     reasons = Counter(re.sub(r"\d+", "N", r.reason).split("(")[0].strip() for r in results if isinstance(r, Rejected))
+    told(len(media), time.perf_counter() - began, f"{clips} clips, {sum(reasons.values())} rejected")
     assert len(results) == len(media)
     assert all(isinstance(result, decode.Clip) for result in results[: len(good)])
     for medium, result in zip(media, results, strict=True):

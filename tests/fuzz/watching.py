@@ -1,7 +1,7 @@
 """Many hostile inputs to one reader, each of which has to end in a value or in a refusal, and in nothing else.
 
-Watched is what the process does meanwhile: Python's audit events tell of every file that it opens, every process that it
-starts, every connection, and every name that an unpickler looks up.
+Watched is what the process does meanwhile: Python's audit events tell of every file that it opens, every process
+that it starts, every connection, and every name that an unpickler looks up.
 """
 
 from __future__ import annotations
@@ -104,7 +104,13 @@ def attempt(read: Callable[[T], object], inputs: Iterable[T], folder: Path, port
                 found.broken.append((case, f"it did {seen[0]}"))
                 seen.clear()
     found.seconds, found.grown = time.perf_counter() - began, _peak() - before
+    told(found.cases, found.seconds, f"{found.values} values, {found.refused.total()} refusals, {found.grown} MiB more")
     return found
+
+
+def told(count: int, seconds: float, words: str) -> None:
+    """A line for whoever runs with `-s`."""
+    sys.stderr.write(f" {count} cases, {seconds:.1f} s: {words}\n")
 
 
 def _peak() -> int:
