@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from idtd_cli import storage
 from idtd_cli.errors import InputError
 from idtd_cli.version import __version__
+
+#: Counts stay far below, and seeds, too. Of larger numbers some cannot be divided, and some not be written down.
+_MOST = 2.0**127
 
 
 class Document(BaseModel):
@@ -70,17 +74,33 @@ def read_file(document: type[D], path: Path) -> D:
     """
     again = f"Write it again with `{document.COMMAND}`."
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        # Stricter than the json module, which takes halves of letters that no file can hold.
+        content = from_json(path.read_bytes(), allow_inf_nan=False)
+    except ValueError as error:
         raise InputError(f"{path} is not readable as JSON ({error}).", again) from error
     if not isinstance(content, dict) or content.pop("kind", None) != document.KIND:
         raise InputError(f"{path} does not describe a {document.KIND}.", again)
     version = content.pop("schema_version", None)
     if version != document.VERSION:
         raise InputError(f"{path} has schema version {version}; this idtd reads {document.VERSION}.", again)
+    if _has_absurd_number(content):
+        raise InputError(f"{path} is damaged: it has a number that is beyond all measure.", again)
     try:
         return document.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is damaged at {where}: {first['msg']}.", again) from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path} is damaged{where and f' at {where}'}: {said}.", again) from error
+
+
+def _has_absurd_number(value: Any) -> bool:
+    """Whether somewhere in a JSON value there is a number that nothing can be counted or drawn with."""
+    match value:
+        case dict():
+            return any(map(_has_absurd_number, value.values()))
+        case list():
+            return any(map(_has_absurd_number, value))
+        case int() | float():
+            return abs(value) > _MOST
+    return False

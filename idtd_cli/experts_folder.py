@@ -111,7 +111,7 @@ class ExpertsFolder:
             raise IdtdError(f"{path} is missing or was changed since it was written.", again)
         try:
             found = load_file(path)
-        except SafetensorError as error:
+        except (SafetensorError, KeyError) as error:  # a KeyError: a kind of number that torch does not have
             raise IdtdError(f"{path} is no file of weights.", again) from error
         count = self.document.config.snapshots
         expected = {name: (torch.Size((count, *weight.shape)), weight.dtype) for name, weight in network.items()}

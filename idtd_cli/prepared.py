@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from idtd_cli import documents, storage
 from idtd_cli.errors import IdtdError, InputError
@@ -58,7 +58,7 @@ class Spread(BaseModel):
     least: float
     median: float
     most: float
-    total: float
+    total: float = Field(le=1e13)  # 300,000 years of video
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -178,7 +178,7 @@ class Writer:
         if lines:
             try:
                 self._recover(lines)
-            except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
+            except (LookupError, TypeError, ValueError, OverflowError, FileNotFoundError) as error:
                 self.close()
                 raise InputError(
                     f"{unfinished.journal.parent} is damaged: it cannot be gone on with.", "Remove that folder."
@@ -491,7 +491,7 @@ def _journal(path: Path) -> list[dict[str, Any]]:
             for text in file:
                 try:
                     line = json.loads(text)
-                except ValueError:
+                except (ValueError, RecursionError):
                     break
                 if not isinstance(line, dict) or _json_line(line) != text:
                     break

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -18,7 +19,7 @@ from idtd_cli import documents, storage
 from idtd_cli.documents import Document
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.recipe import ClipConfig, Recipe, flat
-from idtd_cli.runlog import read_lines
+from idtd_cli.runlog import read_steps
 
 RECIPE = "recipe.yaml"
 METRICS = "metrics.jsonl"
@@ -100,7 +101,7 @@ class RunFolder:
     def seconds(self) -> float | None:
         """What all steps took, by SPEED; None where nothing was written to it."""
         done, took = 0, 0.0
-        for line in read_lines(self.speed):
+        for line in read_steps(self.speed, "seconds_per_step"):
             took += (line["step"] + 1 - done) * line["seconds_per_step"]
             done = line["step"] + 1
         return took if done else None
@@ -179,8 +180,33 @@ class RunFolder:
         path = self.path / RESULT
         if not path.is_file() or storage.sha256_file(path) != self.document.result_sha256:
             raise IdtdError(f"{path} is missing or was changed since the run wrote it.", "Distil again.")
-        tensors = load_file(path)
-        return tensors["videos_NT3HW"], tensors["labels_N"], tensors.get("logits_NKC")
+        try:
+            tensors = load_file(path)
+            videos_NT3HW, labels_N = tensors["videos_NT3HW"], tensors["labels_N"]
+        except _UNREADABLE as error:
+            raise IdtdError(f"{path} holds no videos.", "Distil again.") from error
+        logits_NKC = tensors.get("logits_NKC")
+        if not self._is_result(videos_NT3HW, labels_N, logits_NKC):
+            raise IdtdError(f"{path} holds other videos than {RunDocument.FILE} says.", "Distil again.")
+        return videos_NT3HW, labels_N, logits_NKC
+
+    def _is_result(self, videos: Tensor, labels: Tensor, logits: Tensor | None) -> bool:
+        """Whether tensors have the sizes and kinds of the result of this run."""
+        document, clip = self.document, self.document.clip
+        expected = torch.arange(len(document.classes)).repeat_interleave(document.recipe.distill.videos_a_class)
+        return (
+            videos.shape == (len(expected), clip.frames, 3, clip.height, clip.width)
+            and videos.dtype == torch.uint8
+            and labels.dtype == torch.int64
+            and torch.equal(labels, expected)
+            and (
+                logits is None
+                or (
+                    logits.shape == (len(expected), document.segments, len(document.classes))
+                    and logits.is_floating_point()
+                )
+            )
+        )
 
     def _checkpoints(self) -> list[Path]:
         # Six digits in a name, or more: the shorter name is the earlier step.

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 from idtd_cli import storage
 from idtd_cli.errors import InputError
 
+#: More steps, or seconds, than any run takes.
+_MOST_STEPS = 1 << 53
+
 
 class Task(Protocol):
     """One stage under way."""
@@ -138,7 +141,7 @@ class Metrics:
         if path is None:
             return
         self._group = path.stem
-        kept = [_as_line(line) for line in read_lines(path) if line["step"] < first_step]
+        kept = [_as_line(line) for line in read_steps(path) if line["step"] < first_step]
         storage.write_text(path, "".join(kept))
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
 
@@ -167,14 +170,30 @@ def _as_line(values: dict[str, Any]) -> str:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a .jsonl file; none if it is missing. A last line cut off by a crash is left out."""
+    """The lines of a .jsonl file; none if it is missing. What follows a line that was cut off by a crash is left out,
+    and so is what follows one that is no JSON object."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            yield json.loads(line)
-        except ValueError:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
             return
+        if not isinstance(values, dict):
+            return
+        yield values
+
+
+def read_steps(path: Path, *needed: str) -> Iterator[dict[str, Any]]:
+    """The lines of a file of `Metrics`, up to one that names no step, or lacks a number that is needed."""
+    for line in read_lines(path):
+        step = line.get("step")
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
+            return
+        values = [line.get(name) for name in needed]
+        if not all(isinstance(value, int | float) and abs(value) < _MOST_STEPS for value in values):
+            return
+        yield line
 
 
 def duration(seconds: float) -> str:

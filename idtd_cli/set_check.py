@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from idtd_cli import storage
-from idtd_cli.distilled import SUMS, DistilledSet, SetDocument, read_sums, shards, viewable
+from idtd_cli.distilled import SUMS, DistilledSet, SetDocument, read_sums, shards, strange, viewable
 from idtd_cli.errors import IdtdError
 from idtd_cli.runlog import Progress
 from idtd_cli.video import decode
@@ -75,6 +75,8 @@ def _files(folder: Path, sums: Mapping[str, str], beside: Collection[str]) -> It
         return
     if SetDocument.FILE not in sums:
         yield f"{SUMS} does not list {SetDocument.FILE}"
+    for name in strange(sums):
+        yield f"{name} is no file that a distilled set has"
     for name, digest in sums.items():
         path = folder / name
         if not path.is_file():

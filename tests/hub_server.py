@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,6 +93,8 @@ class Hub:
     ranges: list[str] = field(default_factory=list)  #: the Range of each request that had one
     received: int = 0  #: bytes of large files
     xet: Storage | None = None  #: where large files go by Xet, if the Hub has such a storage
+    #: Changes an answer to `METHOD /path`: its body and headers.
+    tamper: Callable[[str, bytes, dict[str, str]], tuple[bytes, dict[str, str]]] | None = None
 
     def fail(self, pattern: str, status: int | None = None, *, times: int = 1, after: int = 0) -> None:
         """Fail requests whose `METHOD /path` matches; without a status, break their connections."""
@@ -361,9 +363,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         if self.close_connection and self._break_after is not None:
             return  # nobody listens any more
+        if self.hub.tamper:
+            body, headers = self.hub.tamper(f"{self.command} {unquote(urlsplit(self.path).path)}", body, headers)
         self.send_response(status)
         for name, value in headers.items():
-            self.send_header(name, value)
+            self.send_header(name, " ".join(value.split()))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

@@ -70,6 +70,9 @@ def test_every_field_is_in_the_digest() -> None:
         ({"words": ["a", 1]}, "is damaged at words.1: "),
         ({"wrods": []}, "is damaged at wrods: "),
         ({"parents": {"source": 5}}, "is damaged at parents.source: "),
+        ({"parents": {"\ud800": "x"}}, "is not readable as JSON"),
+        ({"number": float("nan")}, "is not readable as JSON"),
+        ({"number": 10**400}, "a number that is beyond all measure"),
     ],
 )
 def test_damage_is_named_with_the_command_that_helps(tmp_path: Path, damage: object, message: str) -> None:

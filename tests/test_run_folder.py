@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from idtd_cli import run_folder
 from idtd_cli.errors import IdtdError, InputError
@@ -12,7 +14,7 @@ from idtd_cli.run_folder import RunDocument, RunFolder
 from tests import tiny
 from tests.tiny import contents
 
-VIDEOS = torch.randint(0, 256, (3, 4, 3, 6, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+VIDEOS = torch.randint(0, 256, (3, 4, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 LABELS = torch.arange(3)
 
 
@@ -223,3 +225,25 @@ def test_previews_lie_in_order(folder: RunFolder) -> None:
 def test_differences_of_a_part_of_a_section() -> None:
     old, new = tiny.recipe(), tiny.recipe(evaluate__fit={"steps": 9, "batch": 4}, evaluate__students=9)
     assert run_folder.differences(old, new, "evaluate.fit") == ["evaluate.fit.steps: 4, now 9"]
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {},
+        {"videos_NT3HW": VIDEOS},
+        {"videos_NT3HW": VIDEOS.float(), "labels_N": LABELS},
+        {"videos_NT3HW": VIDEOS[:2], "labels_N": LABELS[:2]},
+        {"videos_NT3HW": VIDEOS, "labels_N": LABELS.flip(0)},
+        {"videos_NT3HW": VIDEOS, "labels_N": LABELS, "logits_NKC": torch.zeros(3, 1)},
+        None,
+    ],
+    ids=range(7),
+)
+def test_a_result_that_is_none_is_refused(folder: RunFolder, tensors: dict[str, torch.Tensor] | None) -> None:
+    data = b"no tensors" if tensors is None else save({name: value.contiguous() for name, value in tensors.items()})
+    (folder.path / "synthetic.safetensors").write_bytes(data)
+    facts = {"result_sha256": hashlib.sha256(data).hexdigest()}
+    signed = RunFolder(folder.path, folder.document.model_copy(update=facts))
+    with pytest.raises(IdtdError, match=r"holds (no videos|other videos than run\.json says)"):
+        signed.result()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from idtd_cli.runlog import Meter, Metrics, Quiet, duration, read_lines, tensorboard
+from idtd_cli.runlog import Meter, Metrics, Quiet, duration, read_lines, read_steps, tensorboard
 from tests.tiny import Heard
 
 
@@ -104,3 +104,17 @@ def test_threads_do_not_lose_bytes() -> None:
         for name in map(str, range(8)):
             pool.submit(lambda name=name: [meter.reach(name, at) for at in range(0, 5_000_001, 1000)])
     assert heard.advanced == 40
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[]", b"3", b'{"loss": 1}', b'{"step": "x"}', b'{"step": 1e9}', b'{"step": -1}', b"\xff", b"[" * 100_000],
+    ids=range(8),
+)
+def test_what_follows_a_line_that_is_none_is_left_out(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, 0, range(2))
+    path.write_bytes(path.read_bytes() + line + b"\n" + path.read_bytes())
+    assert [found["step"] for found in read_steps(path)] == [0, 1]
+    write(path, 2, range(2, 3))
+    assert [found["step"] for found in read_steps(path)] == [0, 1, 2]

@@ -23,19 +23,37 @@ if TYPE_CHECKING:
     from idtd_cli.report.plan import Plan
     from idtd_cli.report.table import TableDocument
 
+#: Characters that terminals take for commands, and those that turn the direction of writing, as JSON writes them.
+_COMMANDS = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(code) not in "\n\t"
+}
+#: Characters of a line of an error; a name in it may be as long as the file that it is from.
+_LONGEST = 2000
 #: Seconds between two plain lines of a stage where there is no terminal.
 _QUIET = 15.0
 
 
 def say(text: str) -> None:
     """A result, on stdout."""
-    typer.echo(text)
+    typer.echo(_printable(text))
 
 
 def complain(message: str, hint: str = "") -> None:
     """What went wrong and what to do next, on stderr."""
+    message = "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in message.split("\n"))
     space = "" if hint.startswith("\n") else " "  # a hint after a list begins a line
-    typer.echo(f"idtd: {message}" + (space + hint if hint else ""), err=True)
+    _tell(f"idtd: {message}" + (space + hint if hint else ""))
+
+
+def _tell(text: str) -> None:
+    typer.echo(_printable(text), err=True)
+
+
+def _printable(text: str) -> str:
+    """Text without what would change the terminal: names of classes and files come from anybody."""
+    return text.translate(_COMMANDS)
 
 
 def on_terminal() -> bool:
@@ -55,7 +73,7 @@ class Terminal:
             task.close()
 
     def note(self, text: str) -> None:
-        typer.echo(text, err=True)
+        _tell(text)
 
 
 class _Bar:
@@ -64,11 +82,12 @@ class _Bar:
     def __init__(self, name: str, total: int | None, done: int) -> None:
         from tqdm import tqdm
 
+        name = _printable(name)
         self._bar = tqdm(total=total, initial=done, desc=name, file=sys.stderr, dynamic_ncols=True, smoothing=0.1)
 
     def advance(self, n: int = 1, **facts: object) -> None:
         if facts:
-            self._bar.set_postfix_str(_words(facts), refresh=False)
+            self._bar.set_postfix_str(_printable(_words(facts)), refresh=False)
         self._bar.update(n)
 
     def close(self) -> None:
@@ -98,7 +117,7 @@ class _Lines:
         rest = (self._total or 0) - self._done
         if going_on and new and rest > 0:
             parts.append(f"{duration(took / new * rest)} left")
-        typer.echo(", ".join([*parts, *([self._facts] if self._facts else [])]), err=True)
+        _tell(", ".join([*parts, *([self._facts] if self._facts else [])]))
 
 
 def _words(facts: dict[str, object]) -> str:
@@ -129,7 +148,7 @@ def show_expected(compared: Sequence[Compared], changed: bool) -> None:
         IdtdError: a figure is outside of what is expected.
     """
     if changed and compared:
-        typer.echo("\nThe recipe was changed by --set: what it expects is not compared.", err=True)
+        _tell("\nThe recipe was changed by --set: what it expects is not compared.")
     else:
         _show_compared(
             compared, "what the recipe expects", "Its `expect` says who measured what it expects, and on what."
@@ -154,7 +173,7 @@ def _show_compared(compared: Sequence[Compared], what: str, hint: str) -> None:
 
     if not compared:
         return
-    typer.echo(f"\n{render(compared)}", err=True)
+    _tell(f"\n{render(compared)}")
     outside = [one.expected.of for one in compared if one.is_outside]
     if outside:
         raise IdtdError(f"{len(outside)} of {len(compared)} figures are outside of {what}: {', '.join(outside)}.", hint)

@@ -6,7 +6,7 @@ The shards are the set. All else in its folder is made from them, for people and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -17,10 +17,12 @@ from idtd_cli.distilled import croissant, previews, shards, viewable
 from idtd_cli.distilled.document import AGAIN, SetDocument
 from idtd_cli.errors import IdtdError, InputError
 
-__all__ = ["AGAIN", "SUMS", "DistilledSet", "SetDocument", "digest", "read_sums", "write"]
+__all__ = ["AGAIN", "SUMS", "DistilledSet", "SetDocument", "digest", "read_sums", "strange", "write"]
 
 SUMS = "SHA256SUMS"
 _SUM = re.compile("([0-9a-f]{64})  (.+)")
+#: Endings of all that `write` writes.
+_KINDS = (".json", ".tar", ".mp4", ".png", ".gif", ".jpg")
 
 
 class DistilledSet:
@@ -122,6 +124,11 @@ def read_sums(folder: Path) -> dict[str, str]:
             raise InputError(f"{path} is damaged or forged: line {number} is {line[:200]!r}.", AGAIN)
         sums[match[2]] = match[1]
     return sums
+
+
+def strange(sums: Iterable[str]) -> list[str]:
+    """Files of a kind that no set holds, such as pickles and programs, among the names in SHA256SUMS."""
+    return [name for name in sums if not name.endswith(_KINDS)]
 
 
 def digest(folder: Path) -> str:

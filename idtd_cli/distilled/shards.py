@@ -83,7 +83,7 @@ def read(folder: Path, document: SetDocument) -> tuple[Tensor, Tensor | None]:
     for number, (shard, members) in enumerate(samples(folder, document)):
         try:
             video_T3HW, logits_KC = _sample(document, number, members)
-        except (ValueError, TypeError, RecursionError, IdtdError, SafetensorError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError, IdtdError, SafetensorError) as error:
             raise InputError(f"{shard} is damaged at {document.key(number)} ({error}).", AGAIN) from error
         if videos is None:  # once it is known that there are clips of the size that set.json says
             videos = _room(folder, document)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from idtd_cli.errors import IdtdError, InputError
@@ -22,6 +22,8 @@ REPO_TYPE = "dataset"
 #: GB that a set may have unless the user says otherwise.
 MAX_GB = 10.0
 _HOME = "https://huggingface.co"
+COMMIT = re.compile("[0-9a-f]{40}")
+_ETAG = re.compile(r'(W/)?"?[0-9A-Za-z][0-9A-Za-z_=+:-]{0,127}"?')
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN."
 
@@ -80,6 +82,7 @@ def open_client(address: str) -> HfApi:
     if "HF_HUB_VERBOSITY" not in os.environ:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         disable_progress_bars()
+    guard()
     return HfApi(endpoint=address, library_name="idtd")
 
 
@@ -108,6 +111,27 @@ def own_bars() -> Iterator[None]:
     finally:
         if were_off and not constants.HF_HUB_DISABLE_PROGRESS_BARS:
             disable_progress_bars()
+
+
+def guard() -> None:
+    """Have the client refuse answers whose digest or commit is none: it makes paths of its cache of these, unchecked,
+    and `../../x` would lead out of there.
+    """
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    session = get_session()
+    hooks = session.event_hooks
+    if _need_plain not in hooks["response"]:
+        session.event_hooks = hooks | {"response": [*hooks["response"], _need_plain]}
+
+
+def _need_plain(response: Any) -> None:
+    commit = response.headers.get("X-Repo-Commit")
+    if commit is None:
+        return  # it is not about a file of a repository
+    etag = response.headers.get("X-Linked-Etag") or response.headers.get("ETag") or ""
+    if not COMMIT.fullmatch(commit) or not _ETAG.fullmatch(etag):
+        raise ValueError(f"the Hub answered with the digest {etag[:80]!r} and the commit {commit[:80]!r}")
 
 
 def is_offline() -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idtd_cli import documents, storage
-from idtd_cli.distilled import SUMS, SetDocument, read_sums
+from idtd_cli.distilled import SUMS, SetDocument, read_sums, strange
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.hub import client
 from idtd_cli.hub.client import MAX_GB, Place
@@ -78,16 +78,18 @@ def listing(api: HfApi, place: Place) -> Listing:
     """What the Hub holds; the client's errors are the caller's to explain."""
     from huggingface_hub.hf_api import RepoFile
 
-    commit = str(api.dataset_info(place.repo, revision=place.revision).sha)
+    commit = api.dataset_info(place.repo, revision=place.revision).sha
+    if not isinstance(commit, str) or not client.COMMIT.fullmatch(commit):  # it becomes part of addresses and of paths
+        raise IdtdError(f"The Hub names no commit of the dataset {place}.", "Try again later.")
     entries = api.list_repo_tree(place.repo, recursive=True, revision=commit, repo_type=client.REPO_TYPE)
-    return Listing(
-        commit,
-        {
-            entry.path: HubFile(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
-            for entry in entries
-            if isinstance(entry, RepoFile)
-        },
-    )
+    files = {}
+    for entry in entries:
+        if isinstance(entry, RepoFile):
+            file = HubFile(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
+            if type(entry.path) is not str or type(file.size) is not int or file.size < 0:
+                raise IdtdError(f"The Hub does not say how large a file of the dataset {place} is.", "Try again later.")
+            files[entry.path] = file
+    return Listing(commit, files)
 
 
 def fetch(
@@ -122,13 +124,19 @@ def fetch(
         folder = _cached(api, place, SUMS, place.revision, found).parent
     commit = folder.name
     if found and found.commit != commit:
-        raise IdtdError(f"The dataset {place} was changed at this moment.", "Run the same command again.")
+        raise _changed(place)
     with client.explained(place, address=address):
-        _cached(api, place, SetDocument.FILE, commit, found)
+        if _cached(api, place, SetDocument.FILE, commit, found) != folder / SetDocument.FILE:
+            raise _changed(place)
     with client.named(place, folder):
         document, sums = documents.read(SetDocument, folder), read_sums(folder)
     if SetDocument.FILE not in sums:
         raise InputError(f"{SUMS} of {place} does not list {SetDocument.FILE}: it was changed.", "Tell its owner.")
+    if others := strange(sums):
+        raise InputError(
+            f"{SUMS} of {place} lists {_some(others)}, which is no file that a distilled set has.",
+            f"Nothing was written. Do not trust {place.repo}.",
+        )
     wanted = [name for name in sums if only is None or only(name) or name == SetDocument.FILE]
     if found:
         _need_right(place, found, {name: sums[name] for name in wanted}, max_gb)
@@ -144,6 +152,8 @@ def fetch(
         def get(name: str) -> None:
             for again in (False, True):  # once more, as it may have been damaged in the cache or on its way
                 path = _cached(api, place, name, commit, found, again and found is not None, meter)
+                if path != folder / name:
+                    raise _changed(place)
                 if storage.sha256_file(path) == sums[name]:
                     meter.reach(name, path.stat().st_size)  # also of what was in the cache
                     return
@@ -250,6 +260,10 @@ def _need_right(place: Place, found: Listing, sums: dict[str, str], max_gb: floa
             f"The dataset {place} has {size / 1e9:.2f} GB, and the limit is {max_gb:g} GB.",
             f"If you trust its owner, raise it: idtd download {place} OUT --max-gb {size / 1e9 + 1:.0f}.",
         )
+
+
+def _changed(place: Place) -> IdtdError:
+    return IdtdError(f"The dataset {place} was changed at this moment.", "Run the same command again.")
 
 
 def _wrong(names: list[str], place: Place) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from idtd_cli.recipe.keys import Loader, merged, put
 from idtd_cli.recipe.whole import Recipe, in_words
 
 _SUFFIXES = (".yaml", ".yml")
+#: Errors of a recipe that are named at once; a list of a thousand wrong values has as many.
+_MOST_PROBLEMS = 50
 #: What a recipe never has of its base.
 _OWN = ("name", "description", "cost", "grid", "expect")
 
@@ -76,8 +79,11 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        problems = [in_words(item) for item in error.errors()]
-        count = f"{len(problems)} errors" if len(problems) > 1 else "an error"
+        errors = error.errors()
+        problems = [in_words(item) for item in errors[:_MOST_PROBLEMS]]
+        if len(errors) > len(problems):
+            problems.append(f"and {len(errors) - len(problems)} more")
+        count = f"{len(errors)} errors" if len(errors) > 1 else "an error"
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise InputError(f"{path} has {count}:\n{listed}\n", "docs/recipes.md lists every key.") from error
     if recipe.has_grid:
@@ -106,7 +112,7 @@ def _layered(source: str | Path, children: tuple[Path, ...] = ()) -> tuple[Path,
 def _read(source: str | Path, child: Path | None = None) -> tuple[Path, dict[str, Any]]:
     """The file of a recipe, which may be the base of another, and what it says."""
     path = Path(source) if Path(source).suffix in _SUFFIXES else shipped().get(str(source))
-    if path is None or not path.is_file():
+    if path is None or not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
         names = ", ".join(shipped())
         whose = f", the base of {child}" if child else ""
         raise InputError(f"There is no recipe {source}{whose}.", f"Give the path of a YAML file, or one of: {names}.")
@@ -125,7 +131,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override} is not of the form a.b=value.", "For example --set distill.ipc=5.")
     try:
         value = yaml.load(text, Loader)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"--set {override}: the value is not readable as YAML.") from error
     try:
         put(content, key, value)

@@ -6,7 +6,7 @@ import difflib
 import math
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -150,6 +150,7 @@ def in_words(item: Any) -> str:
         return f"{where}: {item['msg'].removeprefix('Value error, ')} (given: {item['input']!r:.60})"
     section: Any = Recipe
     for part in item["loc"][:-1]:
-        section = section.model_fields[part].annotation
-    near = difflib.get_close_matches(str(item["loc"][-1]), section.model_fields, n=1)
+        known = getattr(section, "model_fields", {})
+        section = known[part].annotation if part in known else next(iter(get_args(section)), None)  # of a list
+    near = difflib.get_close_matches(str(item["loc"][-1]), getattr(section, "model_fields", ()), n=1)
     return f"{where}: unknown key" + (f"; did you mean {near[0]}?" if near else "")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from idtd_cli.documents import Document
-from idtd_cli.recipe import EvaluateConfig, Section
+from idtd_cli.recipe import EvaluateConfig, Method, Section
 
 #: How students see a set.
 Form = Literal["own", "plain", "lossy"]
@@ -19,7 +19,7 @@ class Spread(Section):
 
     mean: float
     std: float = Field(description="sample standard deviation; 0 for one student")
-    n: int
+    n: int = Field(ge=1)
     values: tuple[float, ...]
 
     @classmethod
@@ -31,14 +31,16 @@ class Spread(Section):
 class Result(Section):
     """One set, trained on by several students."""
 
-    method: str = Field(description="a method of distill.method, other (a set of another tool), random or full")
+    method: Method | Literal["other", "full"] = Field(
+        description="a method of distill.method, other (a set of another tool), random or full"
+    )
     set: str | None = Field(
         None, description="what the set is called, with /plain or /videos for these forms; null for random and full"
     )
     seed: int | None = Field(None, description="of the distillation; null where there was none")
     selection: str | None = Field(None, description="distill.selection of it; null where there was none")
     student: str = Field(description="the architecture; `protocol.student` is the one that differences are of")
-    ipc: int | None = Field(None, description="videos a class; null for the full data")
+    ipc: int | None = Field(None, ge=1, description="videos a class; null for the full data")
     frames: int = Field(description="T: frames of a clip as the student sees it")
     segments: int = Field(description="K")
     form: Form = Field(
@@ -92,7 +94,7 @@ class ReportDocument(Document):
     classes: tuple[str, ...]
     chance: float
     scored_split: str
-    scored_videos: int
+    scored_videos: int = Field(ge=1)
     protocol: EvaluateConfig
     results: tuple[Result, ...]
     differences: tuple[Difference, ...] = Field(
@@ -101,3 +103,26 @@ class ReportDocument(Document):
     )
     hardware: str
     versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> ReportDocument:
+        count = len(self.classes)
+        for result in self.results:
+            if [len(row) for row in result.confusion] != [count] * count:
+                raise ValueError(f"the confusion of {result.method} is not of the {count} classes")
+        students = (self.protocol.student.name, *self.protocol.across)
+        of = {student: {_trained_on(r) for r in self.results if r.student == student} for student in students}
+        if not of[students[0]]:
+            raise ValueError(f"there is no result of the student {students[0]}")
+        for student in students:
+            if not of[students[0]] <= of[student]:
+                raise ValueError(f"the student {student} was not trained on all that {students[0]} was")
+        known = {(r.set or r.method, r.ipc) for r in self.results if r.student == students[0]}
+        for pair in self.differences:
+            if not {(pair.one, pair.ipc), (pair.other, pair.ipc)} <= known:
+                raise ValueError(f"a difference is of {pair.one} from {pair.other}, which are not both results")
+        return self
+
+
+def _trained_on(result: Result) -> tuple[object, ...]:
+    return result.method, result.set, result.form, result.ipc, result.selection, result.soft_labels

@@ -38,7 +38,7 @@ class Compared:
 
 def in_report(expected: Iterable[Expectation], source: str | None, report: ReportDocument) -> list[Compared]:
     """Expectations of a recipe without a grid that are for this source, by name; None is the demo set."""
-    found = {result.method: result.top1.mean for result in ordered(report) if result.form == "own"}
+    found: dict[str, float] = {r.method: r.top1.mean for r in ordered(report) if r.form == "own"}
     return [Compared(one, found.get(one.of)) for one in expected if one.data == source]
 
 

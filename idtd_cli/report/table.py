@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby, product
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from idtd_cli.documents import Document
 from idtd_cli.recipe import Cell, Recipe, Section
@@ -56,7 +56,7 @@ class Scored(Section):
     source: str
     split: str
     videos: int
-    classes: int
+    classes: int = Field(ge=1)
 
 
 class TableDocument(Document):
@@ -76,6 +76,15 @@ class TableDocument(Document):
     )
     scored: tuple[Scored, ...] = Field(description="each data that was scored on")
     rows: tuple[Row, ...] = Field(description="cells that are done, and the references beside them")
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> TableDocument:
+        if len(self.headings) != math.prod(map(len, self.axes.values())):
+            raise ValueError(f"there are {len(self.headings)} headings, and not one for each place of the axes")
+        for row in self.rows:
+            if row.seeds == 0 and row.method not in _REFERENCES:
+                raise ValueError(f"the row {row.arm} has no seeds, and is none of {', '.join(_REFERENCES)}")
+        return self
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from idtd_cli.errors import InputError
 from idtd_cli.sources import lists
-from idtd_cli.sources.source import SPLITS, Source, Video, checked, relative_id
+from idtd_cli.sources.source import MOST_DIGITS, SPLITS, Source, Video, checked, relative_id
 from idtd_cli.video.medium import File, Stills
 
 NAME = "folder"
@@ -116,11 +116,15 @@ def _list(path: Path, split: str, root: Path, medium: Callable[[Path], File | St
     for where, line in lists.entries(path):
         head, _, tail = line.rpartition(" ")
         # A name may end in a number itself: the file decides which of the two it is.
-        if head and tail.isdecimal() and (there(head.strip()) or not there(line)):
+        if head and _is_index(tail) and (there(head.strip()) or not there(line)):
             entries.append((relative_id(head.strip(), where), int(tail), split, where))
         else:
             entries.append((relative_id(line, where), None, split, where))
     return entries
+
+
+def _is_index(text: str) -> bool:
+    return text.isdecimal() and len(text) <= MOST_DIGITS
 
 
 def class_list(root: Path) -> dict[int, str] | None:
@@ -135,7 +139,7 @@ def class_list(root: Path) -> dict[int, str] | None:
     classes: dict[int, str] = {}
     lines = [line for line in lists.lines(path) if line]
     # All lines or none carry an index: a class may be called "2 hands".
-    indexed = all(line.split(maxsplit=1)[0].isdecimal() and len(line.split()) > 1 for line in lines)
+    indexed = all(_is_index(line.split(maxsplit=1)[0]) and len(line.split()) > 1 for line in lines)
     for number, line in enumerate(lines):
         index, name = number, line
         if indexed:

@@ -14,6 +14,8 @@ from idtd_cli.errors import InputError
 from idtd_cli.video.medium import Address, File, Medium, Member, Stills
 
 SPLITS = ("train", "val", "test")
+#: Digits of an index; a longer one is a name, or nothing.
+MOST_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def apart(split: str | None, group: str) -> str:
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """The names of classes, each once, sorted; by value if all are whole numbers."""
     once = set(names)
-    numbers = all(name.isdecimal() for name in once)
+    numbers = all(name.isdecimal() and len(name) <= MOST_DIGITS for name in once)
     return tuple(sorted(once, key=lambda name: (int(name) if numbers else 0, name)))
 
 

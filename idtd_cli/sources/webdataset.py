@@ -158,16 +158,15 @@ def _members(file: tar.File, shard: Path) -> Iterator[_Named]:
     """The plain files of a shard, but for hidden ones."""
     for entry in tar.entries(file, shard):
         path = PurePosixPath(relative_id(entry.name, str(shard)))
-        if not path.name.startswith("."):
+        if path.name and not path.name.startswith("."):
             yield _Named(str(path.with_name(path.name.partition(".")[0])), str(path), entry)
 
 
 def _text(file: tar.File, member: _Named, shard: Path) -> str:
     if member.entry.bytes > tar.MOST_TEXT:
         raise InputError(f"{shard} has {member.name} of {member.entry.bytes} bytes, which is too long to name a class.")
-    file.seek(member.entry.offset)
     try:
-        return file.read(member.entry.bytes).decode()
+        return file.content(member.entry).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{shard} has {member.name}, which is no text in UTF-8.") from error
 

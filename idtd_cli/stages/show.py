@@ -22,7 +22,7 @@ from idtd_cli.report.contact_sheet import contact_sheet, frames_last
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.table import TableDocument
 from idtd_cli.run_folder import METRICS, RunDocument
-from idtd_cli.runlog import Progress, read_lines
+from idtd_cli.runlog import Progress, read_steps
 from idtd_cli.stages.demo_data import DemoDocument
 
 _MOST_CLASSES = 12
@@ -162,7 +162,7 @@ def _experts(folder: Path, document: Any) -> str:
 
 def _run(folder: Path, document: Any) -> str:
     config = document.recipe.distill
-    last = max((line["step"] + 1 for line in read_lines(folder / METRICS)), default=0)
+    last = max((line["step"] + 1 for line in read_steps(folder / METRICS)), default=0)
     state = (
         "finished" if document.result_sha256 else f"unfinished; step {last} of {config.steps} is the last one written"
     )

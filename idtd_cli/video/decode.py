@@ -47,6 +47,9 @@ _PACKAGES = {"pyav": "av", "decord": "decord", "pillow": "pillow"}
 #: A file with a larger share of broken packets and frames than this is damaged. Below, a glitch is lived with, and so
 #: is the one broken packet at the end of a file that was cut off.
 _DAMAGE = 0.1
+#: Pixels by which what a decoder holds of a small frame may be larger than the frame.
+_PADDING = 1 << 20
+_INT_MAX = 2**31 - 1
 #: Frames more oblong than this would need more memory to crop than they are worth.
 _OBLONG = 20
 
@@ -187,7 +190,8 @@ def read_exact(source: Path | bytes, max_bytes: int = 1 << 30) -> Frames:
     name = str(source) if isinstance(source, Path) else "The video"
     frames: list[Frames] = []
     try:
-        for picture in _pyav(str(source.absolute()) if isinstance(source, Path) else io.BytesIO(source), _WHOLE):
+        opened = str(source.absolute()) if isinstance(source, Path) else io.BytesIO(source)
+        for picture in _pyav(opened, _WHOLE, max_pixels=max_bytes // 3 + _PADDING):
             if 3 * picture().width * picture().height * (len(frames) + 1) > max_bytes:
                 raise DecodeError(f"needs more than {max_bytes} bytes of memory")
             frames.append(_upright(picture().to_ndarray(format="rgb24", threads=1), picture()))
@@ -195,6 +199,8 @@ def read_exact(source: Path | bytes, max_bytes: int = 1 << 30) -> Frames:
                 raise DecodeError("changes its frame size")
     except DecodeError as error:
         raise IdtdError(f"{name} {error.reason}.") from error
+    except MemoryError as error:  # a table in a container can claim to be larger than any memory
+        raise IdtdError(f"{name} needs more memory than there is.") from error
     return np.stack(frames)
 
 
@@ -293,11 +299,11 @@ _Pictures = Iterator[Callable[[], VideoFrame]]
 _Source = str | BinaryIO
 
 
-def _pyav(source: _Source, part: _Part) -> _Pictures:
+def _pyav(source: _Source, part: _Part, max_pixels: int | None = None) -> _Pictures:
     tally = _Tally()
     second, given = 0.0, 0
     origin: VideoFrame | None = None
-    with _open(source) as (container, stream):
+    with _open(source, max_pixels) as (container, stream):
         fps = float(stream.average_rate or 0)
         for number, frame in enumerate(_frames(container, stream, tally)):
             if part != _WHOLE:
@@ -482,8 +488,8 @@ def _expected(source: _Source, part: _Part) -> tuple[int, float]:
 
 
 @contextmanager
-def _open(source: _Source) -> Iterator[tuple[Any, Any]]:
-    """A container and its video stream.
+def _open(source: _Source, max_pixels: int | None = None) -> Iterator[tuple[Any, Any]]:
+    """A container and its video stream, of whose frames none has more than `max_pixels`.
 
     Raises:
         DecodeError: no video can be read from it.
@@ -491,8 +497,11 @@ def _open(source: _Source) -> Iterator[tuple[Any, Any]]:
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file" if isinstance(source, str) else ""}
     if not isinstance(source, str):
         source.seek(0)
+    # Told to FFmpeg, which holds a dozen frames before it gives the first one; for each of the first streams.
+    within = {"max_pixels": str(min(max_pixels, _INT_MAX))} if max_pixels else {}
+    more: dict[str, Any] = {"stream_options": [within] * 4} if within else {}
     try:
-        container = av.open(source, options=options, metadata_errors="replace")
+        container = av.open(source, options=options, metadata_errors="replace", **more)
     except (av.error.FFmpegError, ValueError) as error:  # an OSError is the open file's own, and no fault of its form
         _pass_memory_error(error)
         raise DecodeError(f"is no video file ({_words(error)})") from error
@@ -501,6 +510,11 @@ def _open(source: _Source) -> Iterator[tuple[Any, Any]]:
         # Cover art is a video stream of one picture: not what is meant.
         if stream is None or stream.disposition & Disposition.attached_pic:
             raise DecodeError("holds no video")
+        codec: Any = stream.codec_context
+        if codec is not None and max_pixels:
+            if codec.width * codec.height > max_pixels:
+                raise DecodeError(f"has frames of more than {max_pixels} pixels")
+            codec.options = dict(within)
         yield container, stream
 
 

@@ -105,3 +105,23 @@ def test_a_bar_goes_on_where_a_run_was_stopped(capsys: Written, monkeypatch: pyt
         task.advance(1, matching=0.5)
     assert "75%" in (err := capsys.readouterr().err)
     assert "4/4" in err
+
+
+def test_names_from_anywhere_do_not_command_the_terminal(capsys: Written) -> None:
+    name = "\x1b]0;owned\x07\x9b2J\u202etxt\r"
+    shown = r"\u001b]0;owned\u0007\u009b2J\u202etxt\u000d"
+    output.say(name)
+    output.complain(name, name)
+    output.Terminal().note(f"é跑 \u200d {name}")
+    with output.Terminal().stage(name, 1) as task:
+        task.advance(what=name)
+    written = capsys.readouterr()
+    assert written.out == f"{shown}\n"
+    assert written.err.startswith(f"idtd: {shown} {shown}\né跑 \u200d {shown}\n{shown}: 1 of 1, 0 s, what {shown}")
+
+
+def test_a_line_of_an_error_has_an_end(capsys: Written) -> None:
+    output.complain(f"There is no {'a' * 70_000}.\nNor is there this.", "Look.")
+    first, second = capsys.readouterr().err.splitlines()
+    assert len(first) < 2100
+    assert second == "Nor is there this. Look."

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from idtd_cli.distilled import DistilledSet, shards
-from idtd_cli.errors import InputError
-from idtd_cli.recipe import ClipConfig
+from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.recipe import ClipConfig, ExportConfig
 from idtd_cli.video import decode
 from tests.distilled import making
 from tests.distilled.making import FRAMES, HEIGHT, IPC, LABELS, LOGITS_NKC, NAMES, SEGMENTS, WIDTH, videos
+from tests.video.making import ffmpeg
 
 
 @pytest.fixture(scope="module")
@@ -302,3 +303,34 @@ def test_headers_within_headers_are_no_reason_to_break_down(small: Path) -> None
     making.sign(small)
     with pytest.raises(InputError):
         DistilledSet.open(small)
+
+
+def test_numbers_of_a_kind_that_torch_does_not_have_are_refused(tmp_path: Path) -> None:
+    making.small(tmp_path / "set", export=ExportConfig(payload="tensor"))
+    tensor = {"dtype": "F8_E8M0", "shape": [1], "data_offsets": [0, 1]}
+    header = json.dumps({"video_T3HW": tensor}).encode()
+    data = len(header).to_bytes(8, "little") + header + b"x"
+    making.rewrite(tmp_path / "set", lambda m: m | {"0000-a-000.safetensors": data})
+    with pytest.raises(InputError, match="damaged at 0000-a-000"):
+        DistilledSet.open(tmp_path / "set")
+
+
+def test_a_soft_label_that_no_float_can_hold_is_refused(tmp_path: Path) -> None:
+    making.small(tmp_path / "set", making.LOGITS_NKC[:2, :, :2], temperature=2.0)
+    logits = b'{"label": 0, "logits": [[1' + b"0" * 400 + b", 1], [1, 1]]}"
+    making.rewrite(tmp_path / "set", lambda m: m | {"0000-a-000.json": logits})
+    with pytest.raises(InputError, match="damaged at 0000-a-000"):
+        DistilledSet.open(tmp_path / "set")
+
+
+def test_a_frame_of_gigabytes_in_a_small_file_takes_no_memory(tmp_path: Path) -> None:
+    """Of a set of tiny clips: refused before the decoder makes room for the first of its frames."""
+    making.small(tmp_path / "set")
+    source = ["-f", "lavfi", "-i", "color=black:s=6000x6000:d=0.05", "-frames:v", "1"]
+    ffmpeg(*source, "-c:v", "libx264rgb", "-preset", "ultrafast", "-qp", "0", str(tmp_path / "large.mp4"))
+    data = (tmp_path / "large.mp4").read_bytes()[:100_000]
+    with pytest.raises(IdtdError, match="has frames of more than 1048"):
+        decode.read_exact((tmp_path / "large.mp4").read_bytes(), max_bytes=1000)
+    making.rewrite(tmp_path / "set", lambda m: m | {"0000-a-000.mp4": data})
+    with pytest.raises(InputError, match="damaged at 0000-a-000"):
+        DistilledSet.open(tmp_path / "set")

@@ -115,3 +115,33 @@ def test_a_base_that_is_none_is_refused(path: Path, base: str, message: str) -> 
     with pytest.raises(InputError) as raised:
         recipe.load(path)
     assert message in raised.value.message
+
+
+BOMB = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]" for n in range(12))
+
+MERGES = "m0: &m0 {x: 1}\n" + "\n".join(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 9)}]}}" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (BOMB, "more than 100000 values"),
+        (MERGES, "more than 100000 values"),
+        ("name: &a [*a]", "part of itself"),
+        ("name: !!bool x", "this is no bool"),
+        ("name: !!int ''", "this is no int"),
+        ("name: !!timestamp x", "this is no timestamp"),
+        ("name: 2020-99-99", "this is no timestamp"),
+        ('name: "\\ud800"', "this is no str"),
+        ("name: !!binary aGk=", "the tag tag:yaml.org,2002:binary means nothing here"),
+        ("name: !!python/object/apply:os.system [id]", "python/object/apply:os.system means nothing here"),
+        (f"distill: {{ipc: 0x{'f' * 5000}}}", "beyond all measure"),
+        ("name: x\nexpect: [{colour: red}]", "expect.0.colour: unknown key"),
+        (f"name: x\nbase: {'a' * 5000}.yaml", "There is no recipe "),
+        (f"name: x\nmethods: [{', '.join(map(str, range(80)))}]", "and 31 more"),
+    ],
+    ids=range(14),
+)  # fmt: skip
+def test_hostile_yaml_is_refused_at_once(path: Path, text: str, says: str) -> None:
+    path.write_text(text)
+    assert says in refused(path)

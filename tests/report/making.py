@@ -26,6 +26,8 @@ def result(method: str, ipc: int | None, values: list[float], **changes: Any) ->
 
 
 def report(*results: Result, **changes: Any) -> ReportDocument:
+    count = len(changes.get("classes", ("left", "right")))
+    seen = {} if count == 2 else {"confusion": ((1,) * count,) * count}
     facts: dict[str, Any] = {
         "parents": {"prepared": "0123", "evaluate": "4567"},
         "source": "bars",
@@ -35,7 +37,11 @@ def report(*results: Result, **changes: Any) -> ReportDocument:
         "scored_videos": 40,
         "protocol": EvaluateConfig(),
         "results": results
-        or (result("full", None, [0.9]), result("idtd", 1, [0.5, 0.7]), result("random", 1, [0.3, 0.3])),
+        or (
+            result("full", None, [0.9], **seen),
+            result("idtd", 1, [0.5, 0.7], **seen),
+            result("random", 1, [0.3, 0.3], **seen),
+        ),
         "differences": (),
         "hardware": "a machine",
         "versions": {"python": "3", "torch": "2"},

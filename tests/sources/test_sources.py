@@ -111,6 +111,8 @@ def test_an_index_alone_names_the_class_where_folders_do_not(root: Path) -> None
             r"line 1 gives the class 1 \(b\) to a video in the folder a",
         ),
         (["a/1.mp4", "b/2.mp4"], {"train": "a/1.mp4", "test": "b/2.mp4"}, "lists no train video of the class b"),
+        (["a/1.mp4"], {"train": f"a/1.mp4 {'9' * 5000}", "test": "a/1.mp4"}, "File name too long"),
+        (["a/1.mp4"], {"classes": f"{'9' * 5000} a"}, "no video of the class|is of the class a"),
         (["a/1.mp4"], {"train": "../x.mp4 0", "test": "a/1.mp4"}, r"'../x.mp4', which is not a path inside"),
         (["a/1.mp4"], {"train": "/etc/passwd", "test": "a/1.mp4"}, "'/etc/passwd', which is not a path inside"),
     ],

@@ -237,3 +237,55 @@ def test_memory_does_not_grow_with_the_bytes_of_a_shard(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
+
+
+def _extended(records: bytes, kind: bytes = b"x") -> bytes:
+    return _header("PaxHeader", b"%011o\0" % len(records), kind) + records.ljust(-(-len(records) // 512) * 512, b"\0")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        _extended(b"9" * 1_000_000),  # Python's own reader would take an hour
+        _extended(b"1000011 a=" + b"9" * 1_000_000 + b"\n"),
+        _extended(b"2 " * 400_000 + b"="),  # and this one more memory than there is
+        _extended(b"".join(b"12 k%04d=v\n\n" % n for n in range(3000))),
+        _extended(b"22 GNU.sparse.size=99\n"),
+        _header("a.mp4", b"00000001000", b"S"),
+    ],
+    ids=("digits", "a number", "short records", "wrong lengths", "sparse", "old sparse"),
+)
+def test_extended_headers_are_read_with_care(tmp_path: Path, head: bytes) -> None:
+    data = shard(tmp_path / "x.tar", {"a.mp4": b"1", "a.cls": "x"}).read_bytes()
+    (tmp_path / "x.tar").write_bytes(head + data)
+    with pytest.raises(InputError, match=r"x.tar is no readable tar file \((an extended header is|it holds a sparse)"):
+        find(tmp_path)
+
+
+def test_a_flood_of_global_headers_is_refused(tmp_path: Path) -> None:
+    data = shard(tmp_path / "x.tar", {"a.mp4": b"1", "a.cls": "x"}).read_bytes()
+    heads = (_extended(b"".join(b"11 k%05d=\n" % (n * 100 + i) for i in range(100)), b"g") for n in range(20))
+    (tmp_path / "x.tar").write_bytes(b"".join(heads) + data)
+    with pytest.raises(InputError, match="its global headers have too many records"):
+        find(tmp_path)
+
+
+def test_long_names_by_either_kind_of_header(tmp_path: Path) -> None:
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        with tarfile.open(tmp_path / "x.tar", "w", format=form) as tar:
+            for ending, content in (("mp4", b"1"), ("cls", b"x")):
+                info = tarfile.TarInfo(f"{'é' * 150}.{ending}")
+                info.size = 1
+                tar.addfile(info, io.BytesIO(content))
+        assert listing(find(tmp_path)) == [(f"x.tar/{'é' * 150}.mp4", "x", None)]
+
+
+@pytest.mark.parametrize("name", [".", "./", "a/.."])
+def test_a_member_without_a_name_is_no_video(tmp_path: Path, name: str) -> None:
+    data = shard(tmp_path / "x.tar", {"a.mp4": b"1", "a.cls": "x"}).read_bytes()
+    (tmp_path / "x.tar").write_bytes(_header(name, b"00000000000") + data)
+    if name == "a/..":
+        with pytest.raises(InputError, match="not a path inside"):
+            find(tmp_path)
+    else:
+        assert len(find(tmp_path).videos) == 1

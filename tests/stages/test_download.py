@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
@@ -219,3 +221,62 @@ def test_the_hub_is_verified_as_it_is(hub: Hub, published: Repo, exported: Path,
     shutil.copytree(exported, tmp_path / "here")
     assert said == verify.run(str(tmp_path / "here"), None, Heard())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "here"]
+
+
+@pytest.mark.parametrize("name", ["evil.pkl", "data/run.sh", "model.pt", "setup.py"])
+def test_a_listed_file_of_a_kind_that_no_set_has_is_not_fetched(
+    hub: Hub, published: Repo, exported: Path, tmp_path: Path, name: str
+) -> None:
+    published.commit(listed({name: b"x"}, exported))
+    with pytest.raises(
+        InputError, match=f"lists {name}, which is no file that a distilled set has. Nothing was written"
+    ):
+        fetch(tmp_path / "set")
+    assert not [request for request in hub.requests if name in request]
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Linked-Etag", '"../../../../escaped"'),
+        ("X-Linked-Etag", '"/tmp/escaped"'),
+        ("X-Linked-Etag", '".."'),
+        ("X-Repo-Commit", "../../escaped"),
+        ("X-Repo-Commit", "0" * 40),
+    ],
+)
+def test_answers_that_would_write_outside_of_the_cache(
+    hub: Hub, published: Repo, tmp_path: Path, header: str, value: str
+) -> None:
+    """The client makes paths of digests and commits as a server names them."""
+
+    def tamper(request: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        return body, headers | ({header: value} if "/resolve/" in request and request.endswith(".tar") else {})
+
+    hub.tamper = tamper
+    with pytest.raises(IdtdError, match=r"the Hub answered with the digest|was changed at this moment"):
+        fetch(tmp_path / "set")
+    assert not list(tmp_path.rglob("escaped*"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache"]
+
+
+@pytest.mark.parametrize(
+    ("request_of", "change"),
+    [
+        ("GET /api/datasets/someone/motions", lambda found: found | {"sha": "../x"}),
+        ("GET /api/datasets/someone/motions", lambda found: found | {"sha": None}),
+        ("/tree/", lambda found: [entry | {"size": -(10**15)} for entry in found]),
+        ("/tree/", lambda found: [entry | {"size": "many"} for entry in found]),
+    ],
+)
+def test_a_hub_that_says_nonsense(
+    hub: Hub, published: Repo, tmp_path: Path, request_of: str, change: Callable[[Any], Any]
+) -> None:
+    def tamper(request: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        hit = request == request_of or (request_of == "/tree/" and "/tree/" in request)
+        return (json.dumps(change(json.loads(body))).encode() if hit else body), headers
+
+    hub.tamper = tamper
+    with pytest.raises(IdtdError, match=r"The Hub (names no commit|does not say how large)"):
+        fetch(tmp_path / "set")

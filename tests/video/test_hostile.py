@@ -5,16 +5,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import subprocess
+import threading
 from collections.abc import Callable
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from idtd_cli.engines import local
 from idtd_cli.engines.engine import Rejected
-from idtd_cli.video import decode
+from idtd_cli.errors import IdtdError
+from idtd_cli.video import decode, encode
 from idtd_cli.video.medium import File, Medium, Member, Stills
 from tests.video.making import every_frame, ffmpeg, make
 
@@ -135,3 +140,75 @@ def test_no_file_stops_a_run(tmp_path: Path, decoder: str) -> None:
         assert "\n" not in result.reason
         assert str(tmp_path) not in result.reason
     assert children() <= before
+
+
+class _Asked(BaseHTTPRequestHandler):
+    """Keeps what it was asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+#: Files that name other files and addresses, by the formats of FFmpeg that follow such names.
+FOLLOWED = {
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{file}\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n",
+    "concat": "ffconcat version 1.0\nfile '{file}'\nfile '{address}'\n",
+    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+    'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1">'
+    "<BaseURL>{address}</BaseURL></Representation></AdaptationSet></Period></MPD>",
+    "address": "{address}",
+}
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "decord"])
+@pytest.mark.parametrize("form", FOLLOWED)
+def test_a_file_that_names_others_opens_none_of_them(tmp_path: Path, form: str, decoder: str) -> None:
+    """Neither a file beside it, which would be a fine video, nor an address on this machine."""
+    if decoder == "decord":
+        pytest.importorskip("decord")
+    other = make(tmp_path / "other.mp4")
+    read_at = other.stat().st_atime_ns
+    server = HTTPServer(("127.0.0.1", 0), _Asked)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        text = FOLLOWED[form].format(file=other, address=f"http://127.0.0.1:{server.server_port}/x.mp4")
+        (tmp_path / "video.mp4").write_text(text)
+        data = (tmp_path / "video.mp4").read_bytes()
+        for medium in (File(tmp_path / "video.mp4"), Member(tmp_path / "video.mp4", 0, len(data))):
+            with pytest.raises(decode.DecodeError, match="is no video file"):
+                decode.decode(medium, every_frame(8), decoder=decoder)
+        with pytest.raises(IdtdError, match="is no video file"):
+            decode.read_exact(data)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert _Asked.asked == []
+    assert other.stat().st_atime_ns == read_at
+
+
+def test_the_encoder_reads_its_frames_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ffmpeg is started by its arguments and not by a shell, reads a pipe, and writes the one file that is named."""
+    started: list[tuple[Any, dict[str, Any]]] = []
+    popen = subprocess.Popen
+
+    def recorded(arguments: Any, *more: Any, **options: Any) -> Any:
+        started.append((arguments, options))
+        return popen(arguments, *more, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", recorded)
+    path = tmp_path / "concat:a|b; touch c.mp4"
+    encode.write_lossless(path, np.zeros((2, 16, 16, 3), np.uint8), 8)
+    [(arguments, options)] = started
+    assert isinstance(arguments, list)
+    assert not options.get("shell")
+    assert [arguments[place + 1] for place, word in enumerate(arguments) if word == "-i"] == ["pipe:"]
+    assert f"file:{path}" in arguments
+    assert list(tmp_path.iterdir()) == [path]

@@ -17,14 +17,16 @@ FILE = "scores.jsonl"
 
 
 class Scores:
-    """The lines of a report folder. Those of other data, of another protocol or another set are passed over."""
+    """The lines of a report folder. Those of other data, of another protocol or another set are passed over, and what
+    is no line of ours as well.
+    """
 
     def __init__(self, folder: Path, hardware: str) -> None:
         self._path, self._hardware = folder / FILE, hardware
         #: what the students that were asked for were trained on, in the order in which they were
         self.hardware: dict[str, None] = {}
         self._lines = list(read_lines(self._path))
-        self._known = {line["key"]: line for line in self._lines if "place" in line and "hardware" in line}
+        self._known = {line["key"]: line for line in self._lines if _is_whole(line)}
 
     def knows(self, protocol: str, trained_on: str, number: int) -> bool:
         """Whether a student was trained already."""
@@ -58,3 +60,19 @@ class Scores:
     @staticmethod
     def _key(protocol: str, trained_on: str, number: int) -> str:
         return storage.sha256_bytes(f"{protocol} {trained_on} {number}".encode())
+
+
+def _is_whole(line: dict[str, Any]) -> bool:
+    """Whether a line says all that a student said, and of each video the same number of times."""
+    kinds = {"key": str, "hardware": str, "seconds": float, "found": list, "place": list}
+    return all(isinstance(line.get(name), kind) for name, kind in kinds.items()) and (
+        _shape(line["found"]) == _shape(line["place"]) is not None
+    )
+
+
+def _shape(numbers_VN: list[Any]) -> tuple[int, int] | None:
+    """V and N, if these are numbers of the same N videos each of V times; else None."""
+    if not all(isinstance(row, list) for row in numbers_VN) or len(counts := {len(row) for row in numbers_VN}) != 1:
+        return None
+    whole = all(type(number) is int and 0 <= number < 1 << 31 for row in numbers_VN for number in row)
+    return (len(numbers_VN), counts.pop()) if whole else None
