@@ -40,7 +40,7 @@ def compared(published: ReportDocument, own: Result, found: ReportDocument) -> l
             of=f"{summary.title(result)}{student}"[:80],
             top1=like.top1.mean,
             within=min(within, 1.0),
-            source=f"{like.top1.n} students, {published.hardware}",
+            source=f"{like.top1.n} student{'s' * (like.top1.n > 1)}, {published.hardware}",
         )
         rows.append(Compared(expected, result.top1.mean))
     return rows
