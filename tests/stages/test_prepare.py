@@ -20,6 +20,7 @@ import pytest
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import Recipe
+from idtd_cli.runlog import Quiet
 from idtd_cli.stages import prepare
 from idtd_cli.video import encode
 from tests.video.making import make, shared_data
@@ -75,7 +76,7 @@ def test_a_source_becomes_a_prepared_set(source: Path, tmp_path: Path) -> None:
     heard = Heard()
     document = prepare.run(source, tmp_path / "out", recipe(), heard)
     found = PreparedSet.open(tmp_path / "out")
-    found.verify()
+    found.verify(Quiet())
     assert found.document == document
     assert (document.source, document.source_kind, document.classes) == ("films", "folder", ("jump", "run"))
     assert document.counts == {split: {"jump": n, "run": n} for split, n in (("train", 2), ("val", 1), ("test", 1))}
