@@ -1,7 +1,7 @@
 """Files that are complete or absent: atomic writes, staged folders, digests; one process at a time in a folder.
 
-What a command that makes a folder NAME needs on its way lies beside it in `.NAME.partial`, and is gone when it ends well:
-`folder`, which becomes NAME; `journal.jsonl`, what was done for one that can be gone on with; `lock`.
+What a command that makes a folder NAME needs on its way lies beside it in `.NAME.partial`, and is gone when it ends
+well: `folder`, which becomes NAME; `journal.jsonl`, what was done for one that can be gone on with; `lock`.
 """
 
 from __future__ import annotations
@@ -168,8 +168,11 @@ def sweep(folder: Path) -> None:
 
 
 @contextmanager
-def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[None]:
+def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path | None]:
     """Keep other processes out of a folder, be it there or not, until the block or this process ends, however it ends.
+
+    Gives a folder for what is needed on the way, or None if there can be none; it goes with the block, or where this
+    process is killed, with that of the next.
 
     Args:
         out: the folder.
@@ -180,7 +183,7 @@ def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[None
     """
     staging = _staging_path(_resolved(out))
     if staging in _held:
-        yield
+        yield staging
         return
     with _parents(staging), ExitStack() as stack:
         try:
@@ -195,7 +198,7 @@ def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[None
             say(f"{out} cannot be locked ({reason}): see to it that no other command writes there.")
         _held.add(staging)
         try:
-            yield
+            yield staging if staging.is_dir() else None
         finally:
             _held.remove(staging)
             _leave(staging)

@@ -1,13 +1,14 @@
 """Processes on this machine, with a time and a memory limit a file: a decoder may crash or hang, the run may not.
 
-What a decoder prints goes nowhere, and processes that it starts end with its own at the latest: a worker leads a group of
-processes, which ends as a whole when the worker does, and when this process does, however that ends.
+What a decoder prints goes nowhere, and processes that it starts end with its own at the latest: a worker leads a group
+of processes, which ends as a whole when the worker does, and when this process does, however that ends.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections import deque
@@ -16,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, util
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,7 +100,10 @@ class Pool:
         context = _context()
         self._born, born = context.Pipe(duplex=False)
         return ProcessPool(
-            max_workers=self._workers, initializer=_begin, initargs=(self._memory_mb, born), context=context
+            max_workers=self._workers,
+            initializer=_begin,
+            initargs=(self._memory_mb, born, util.get_temp_dir()),
+            context=context,
         )
 
     def _end_groups(self, leader: int | None = None) -> None:
@@ -157,24 +161,28 @@ def _guard(job: Callable[[T], R], item: T, seconds: float, memory_mb: int) -> R 
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _begin(memory_mb: int, born: connection.Connection) -> None:
+def _begin(memory_mb: int, born: connection.Connection, scratch: str) -> None:
     """Start of a worker: a group of its own, silence, its limits, and an end without delay when it is to end."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    os.setpgid(0, 0)
-    os.write(born.fileno(), os.getpid().to_bytes(_NUMBER, "little"))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.setpgid(0, 0)
+    os.write(born.fileno(), os.getpid().to_bytes(_NUMBER, "little"))
+    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     _limit(memory_mb)
 
 
-def _end_with_parent() -> None:
-    """Wait for the process that the work is for to end, killed or not, and end with the whole group."""
+def _end_with_parent(scratch: str) -> None:
+    """Wait for the process that the work is for to end, killed or not, and end with the whole group.
+
+    `scratch` is its folder for the socket of the server that forks workers, which it cannot remove if it was killed.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
+    shutil.rmtree(scratch, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

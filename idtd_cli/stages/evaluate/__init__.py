@@ -54,12 +54,18 @@ def run(
         InputError: a set does not fit the prepared set, or `out` holds something else or is being made by another
             process.
     """
-    with storage.alone(out, progress.note):
-        return _run(sets, prepared, out, recipe, device, progress)
+    with storage.alone(out, progress.note) as scratch:
+        return _run(sets, prepared, out, recipe, device, progress, scratch)
 
 
 def _run(
-    sets: Sequence[str | Path], prepared: Path, out: Path, recipe: Recipe, device: str, progress: Progress
+    sets: Sequence[str | Path],
+    prepared: Path,
+    out: Path,
+    recipe: Recipe,
+    device: str,
+    progress: Progress,
+    scratch: Path | None,
 ) -> ReportDocument:
     config = recipe.evaluate
     source = PreparedSet.open(prepared)
@@ -139,7 +145,7 @@ def _run(
     )
     columns = _columns(opened, real, clip.frames)
     storage.write_bytes(out / SHEET, png(contact_sheet(document.classes, columns)))
-    storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns)))
+    storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns, scratch)))
     storage.write_text(out / TEXT, markdown.render(report))
     report.write(out)  # last: it marks the folder as complete
     return report
