@@ -19,6 +19,8 @@ from pathlib import Path
 from idtd_cli.errors import InputError
 
 _FOLDER, _JOURNAL, _LOCK = "folder", "journal.jsonl", "lock"
+#: What the system says where one may not write.
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 #: What this process keeps others out of.
 _held: set[Path] = set()
 
@@ -81,12 +83,16 @@ def make_folder(path: Path) -> None:
     """Make a folder and those above it, unless they are there.
 
     Raises:
-        InputError: a part of the path is a file.
+        InputError: a part of the path is a file, or lies where none may be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{path} cannot be made: a part of its path is a file.", "Name another folder.") from error
+    except OSError as error:
+        if error.errno in _FORBIDDEN:
+            raise InputError(f"{path} cannot be made ({error.strerror}).", "Name another folder.") from error
+        raise
 
 
 def _say_nothing(_: str) -> None:
@@ -264,7 +270,12 @@ def _staging(out: Path, say: Callable[[str], None]) -> Iterator[Path]:
         raise InputError(f"{out} is the folder that you are in.", "Name a new folder in it.")
     staging = _staging_path(place)
     with _parents(staging):
-        staging.mkdir(exist_ok=True)
+        try:
+            staging.mkdir(exist_ok=True)
+        except OSError as error:
+            if error.errno in _FORBIDDEN:
+                raise InputError(f"{out} cannot be made ({error.strerror}).", "Name another folder.") from error
+            raise
         with alone(out, say):
             _need_empty(place, out)  # another process may have finished it in this moment
             yield staging

@@ -77,7 +77,9 @@ def test_workers_that_hang_end_with_a_run_that_is_killed(source: Path, tmp_path:
         if path.stem not in ("forks and hangs", "hangs") and not path.stem.startswith("train"):
             path.unlink()
     process = prepare(source, tmp_path / "out", seconds=500)
-    assert wait_until(lambda: len(running(process.pid)) >= 6)  # it, two that Python starts, two workers, what one forked
+    assert wait_until(
+        lambda: len(running(process.pid)) >= 6
+    )  # it, two that Python starts, two workers, what one forked
     process.kill()
     process.communicate(timeout=20)
     assert all_gone(process.pid), running(process.pid)
