@@ -69,7 +69,7 @@ class Command:
 
 
 def survives(command: Command, kills: int) -> None:
-    """Kill a command so many times, and compare what comes out in the end, each time, with what comes out undisturbed."""
+    """Kill a command so many times, and compare what comes out in the end with what comes out undisturbed."""
     process = command.start()
     began = time.monotonic()
     command.check_end(process)
