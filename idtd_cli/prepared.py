@@ -381,7 +381,7 @@ class PreparedSet:
             InputError: the folder holds no prepared set, or one that is damaged.
         """
         document = documents.read(PreparedDocument, folder)
-        again = f"Write it again with `{PreparedDocument.COMMAND}`."
+        again = _again(folder)
         try:
             data = (folder / "index.csv").read_bytes()
         except OSError as error:
@@ -440,7 +440,7 @@ class PreparedSet:
             except OSError as error:
                 raise IdtdError(
                     f"{self.folder / 'shards' / name} can no longer be read ({error.strerror or error}).",
-                    f"Write it again with `{PreparedDocument.COMMAND}`.",
+                    _again(self.folder),
                 ) from error
         return clips_NF3HW
 
@@ -450,8 +450,7 @@ class PreparedSet:
         rows = (os.fstat(file.fileno()).st_size - _HEADER_BYTES) // math.prod(shape)
         if file.read(_HEADER_BYTES) != _header(rows, shape):
             file.close()
-            again = f"Write it again with `{PreparedDocument.COMMAND}`."
-            raise InputError(f"{path} is damaged: its header is not the one that was written.", again)
+            raise InputError(f"{path} is damaged: its header is not the one that was written.", _again(self.folder))
         return file
 
     def verify(self, progress: Progress) -> None:
@@ -467,11 +466,13 @@ class PreparedSet:
             for path, digest in zip(paths, pool.map(storage.sha256_file, paths), strict=True):
                 if digest != wanted[path.name]:
                     pool.shutdown(wait=False, cancel_futures=True)
-                    raise InputError(
-                        f"{path} has changed since it was written.",
-                        f"Remove {self.folder} and prepare it again: the same videos and recipe give the same set.",
-                    )
+                    raise InputError(f"{path} has changed since it was written.", _again(self.folder))
                 bar.advance()
+
+
+def _again(folder: Path) -> str:
+    """What to do about a damaged set; `prepare` alone leaves what is there."""
+    return f"Remove {folder} and prepare it again: the same videos and recipe give the same set."
 
 
 def _read_clip(file: BufferedReader, row: int, into_F3HW: NDArray[np.uint8]) -> None:

@@ -30,7 +30,7 @@ _BEST = "best.safetensors"
 _PREVIEWS = "previews"
 _KEPT = 2
 #: What reading a checkpoint that is cut off, changed, or another program's, ends in.
-_UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError)
+_UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError)
 #: The entry of a checkpoint's metadata that says what it is, and a digest's place in it. In one entry: safetensors
 #: writes several in any order, and the same state is to have the same bytes.
 _FACTS, _NO_DIGEST = "checkpoint", "0" * 64

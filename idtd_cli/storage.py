@@ -123,8 +123,10 @@ def new_folder(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator
         try:
             yield folder
             _move(folder, out)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                error.filename = error.filename or str(out)  # a write that fails says why, and not where
             raise
 
 

@@ -24,6 +24,7 @@ def _may_mount() -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("command", ["prepare", "distill", "export", "evaluate", "download"])
 def test_full_at_each_write(
     videos: Path, prepared: Path, finished: Path, exported: Path, tmp_path: Path, command: str
@@ -44,7 +45,6 @@ def test_full_at_each_write(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=280,
         env=os.environ | {"HF_HOME": str(tmp_path / "disk" / "cache")},
         check=False,
     )

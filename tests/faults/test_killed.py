@@ -22,7 +22,7 @@ from tests.faults.processes import all_gone, needs_proc, running, start, wait_un
 from tests.hub_server import Account, Hub, Repo
 from tests.tiny import contents
 
-pytestmark = [pytest.mark.slow, needs_proc]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_proc]
 #: Kills without a run between them that comes to its end.
 _SERIES = 5
 #: torch's cache, and where Python's server that forks workers listens: of a command that is killed before the first
