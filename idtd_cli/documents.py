@@ -15,6 +15,8 @@ from idtd_cli.version import __version__
 
 #: Counts stay far below, and seeds, too. Of larger numbers some cannot be divided, and some not be written down.
 _MOST = 2.0**127
+#: The key of a document's own digest, which is over all other keys and values, in their order.
+_SEAL = "sha256"
 
 
 class Document(BaseModel):
@@ -30,6 +32,8 @@ class Document(BaseModel):
     VERSION: ClassVar[int] = 1
     FILE: ClassVar[str]
     COMMAND: ClassVar[str]
+    #: whether it carries the digest of its own content, as it should where nothing that is made from it would tell
+    SEALED: ClassVar[bool] = False
 
     created_by: str = f"idtd {__version__}"
     parents: dict[str, str] = Field(description="sha256 of each thing that this was made from")
@@ -37,8 +41,10 @@ class Document(BaseModel):
     def write(self, folder: Path) -> Path:
         """Write to its file in a folder, in one step; returns the path."""
         path = folder / self.FILE
-        head = {"kind": self.KIND, "schema_version": self.VERSION}
-        storage.write_text(path, json.dumps(head | self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        content = {"kind": self.KIND, "schema_version": self.VERSION} | self.model_dump(mode="json")
+        if self.SEALED:
+            content[_SEAL] = _digest(content)
+        storage.write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         return path
 
     def digest(self) -> str:
@@ -78,6 +84,8 @@ def read_file(document: type[D], path: Path) -> D:
         content = from_json(path.read_bytes(), allow_inf_nan=False)
     except ValueError as error:
         raise InputError(f"{path} is not readable as JSON ({error}).", again) from error
+    said = content.pop(_SEAL, None) if document.SEALED and isinstance(content, dict) else None
+    found = _digest(content) if said else None
     if not isinstance(content, dict) or content.pop("kind", None) != document.KIND:
         raise InputError(f"{path} does not describe a {document.KIND}.", again)
     version = content.pop("schema_version", None)
@@ -85,13 +93,18 @@ def read_file(document: type[D], path: Path) -> D:
         raise InputError(f"{path} has schema version {version}; this idtd reads {document.VERSION}.", again)
     if _has_absurd_number(content):
         raise InputError(f"{path} is damaged: it has a number that is beyond all measure.", again)
+    if said != found:
+        raise InputError(
+            f"{path} has changed since it was written: its sha256 is not that of its content.",
+            f"Remove it, and write it again with `{document.COMMAND}`.",
+        )
     try:
         return document.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path} is damaged{where and f' at {where}'}: {said}.", again) from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path} is damaged{where and f' at {where}'}: {problem}.", again) from error
 
 
 def _has_absurd_number(value: Any) -> bool:
@@ -104,3 +117,7 @@ def _has_absurd_number(value: Any) -> bool:
         case int() | float():
             return abs(value) > _MOST
     return False
+
+
+def _digest(content: object) -> str:
+    return storage.sha256_bytes(json.dumps(content).encode())

@@ -21,6 +21,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from fractions import Fraction
 from io import BufferedReader, FileIO
@@ -34,13 +35,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from idtd_cli import documents, storage
+from idtd_cli import documents, provenance, storage
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.recipe import ClipConfig, SplitConfig
 from idtd_cli.version import __version__
 
 if TYPE_CHECKING:
     import torch
+
+    from idtd_cli.runlog import Progress
 
 SPLITS = ("train", "val", "test")
 #: A shard is closed before it grows beyond this: large enough to read fast, small enough to copy.
@@ -378,7 +381,7 @@ class PreparedSet:
             InputError: the folder holds no prepared set, or one that is damaged.
         """
         document = documents.read(PreparedDocument, folder)
-        again = f"Write it again with `{PreparedDocument.COMMAND}`."
+        again = _again(folder)
         try:
             data = (folder / "index.csv").read_bytes()
         except OSError as error:
@@ -437,7 +440,7 @@ class PreparedSet:
             except OSError as error:
                 raise IdtdError(
                     f"{self.folder / 'shards' / name} can no longer be read ({error.strerror or error}).",
-                    f"Write it again with `{PreparedDocument.COMMAND}`.",
+                    _again(self.folder),
                 ) from error
         return clips_NF3HW
 
@@ -447,22 +450,29 @@ class PreparedSet:
         rows = (os.fstat(file.fileno()).st_size - _HEADER_BYTES) // math.prod(shape)
         if file.read(_HEADER_BYTES) != _header(rows, shape):
             file.close()
-            again = f"Write it again with `{PreparedDocument.COMMAND}`."
-            raise InputError(f"{path} is damaged: its header is not the one that was written.", again)
+            raise InputError(f"{path} is damaged: its header is not the one that was written.", _again(self.folder))
         return file
 
-    def verify(self) -> None:
+    def verify(self, progress: Progress) -> None:
         """Compare every shard with its digest, which reads all of the set.
 
         Raises:
-            IdtdError: a shard is not as it was written.
+            InputError: a shard is not as it was written.
         """
-        for name, digest in self.document.shards.items():
-            if storage.sha256_file(self.folder / "shards" / name) != digest:
-                raise IdtdError(
-                    f"{self.folder / 'shards' / name} has changed since it was written.",
-                    f"Write it again with `{PreparedDocument.COMMAND}`.",
-                )
+        wanted = self.document.shards
+        paths = [self.folder / "shards" / name for name in wanted]
+        # Threads are enough: a digest is worked out without holding the interpreter.
+        with ThreadPoolExecutor(provenance.cores()) as pool, progress.stage("check shards", len(paths)) as bar:
+            for path, digest in zip(paths, pool.map(storage.sha256_file, paths), strict=True):
+                if digest != wanted[path.name]:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise InputError(f"{path} has changed since it was written.", _again(self.folder))
+                bar.advance()
+
+
+def _again(folder: Path) -> str:
+    """What to do about a damaged set; `prepare` alone leaves what is there."""
+    return f"Remove {folder} and prepare it again: the same videos and recipe give the same set."
 
 
 def _read_clip(file: BufferedReader, row: int, into_F3HW: NDArray[np.uint8]) -> None:

@@ -6,13 +6,14 @@ Of all files, SPEED and the event files for TensorBoard alone tell of time and p
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, load_file, save
 from torch import Tensor
 
 from idtd_cli import documents, storage
@@ -29,8 +30,11 @@ _CHECKPOINTS = "checkpoints"
 _BEST = "best.safetensors"
 _PREVIEWS = "previews"
 _KEPT = 2
-#: What reading a checkpoint that is cut off, or another program's, ends in.
-_UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError)
+#: What reading a checkpoint that is cut off, changed, or another program's, ends in.
+_UNREADABLE = (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError)
+#: The entry of a checkpoint's metadata that says what it is, and a digest's place in it. In one entry: safetensors
+#: writes several in any order, and the same state is to have the same bytes.
+_FACTS, _NO_DIGEST = "checkpoint", "0" * 64
 
 
 class RunDocument(Document):
@@ -108,26 +112,28 @@ class RunFolder:
 
     def save_checkpoint(self, step: int, state: dict[str, Tensor]) -> None:
         """Keep the state after `step` steps, and the checkpoint before it; older ones go."""
-        data = save(state, metadata={"step": str(step)})
-        storage.write_bytes(self.path / _CHECKPOINTS / f"step-{step:06d}.safetensors", data)
+        storage.write_bytes(self.path / _CHECKPOINTS / f"step-{step:06d}.safetensors", _sealed(state, step=step))
         for old in self._checkpoints()[:-_KEPT]:
             old.unlink()
 
-    def latest_checkpoint(self) -> tuple[int, dict[str, Tensor]] | None:
-        """Steps taken and the state after them, of the newest checkpoint that can be read; None without any."""
+    def latest_checkpoint(
+        self, damaged: Callable[[Path], None] = lambda _: None
+    ) -> tuple[int, dict[str, Tensor]] | None:
+        """Steps taken and the state after them, of the newest checkpoint that is as it was written; None without any.
+
+        `damaged` is told of each that is not, and that was passed over.
+        """
         for path in reversed(self._checkpoints()):
             try:
-                facts, state = _read(path)
+                facts, state = _unsealed(path)
                 return int(facts["step"]), state
             except _UNREADABLE:
-                continue
+                damaged(path)
         return None
 
     def save_best(self, step: int, score: float, state: dict[str, Tensor]) -> None:
         """Keep the state after `step` steps, whose videos got this score, in place of the best one before it."""
-        # In one entry: safetensors writes several in any order, and the same state is to have the same bytes.
-        data = save(state, metadata={"best": json.dumps({"step": step, "score": score})})
-        storage.write_bytes(self.path / _CHECKPOINTS / _BEST, data)
+        storage.write_bytes(self.path / _CHECKPOINTS / _BEST, _sealed(state, step=step, score=score))
 
     def best_checkpoint(self) -> tuple[int, float, dict[str, Tensor]] | None:
         """Steps taken, score and state of the best checkpoint; None without one.
@@ -139,9 +145,8 @@ class RunFolder:
         if not path.is_file():
             return None
         try:
-            facts, state = _read(path)
-            best = json.loads(facts["best"])
-            return int(best["step"]), float(best["score"]), state
+            facts, state = _unsealed(path)
+            return int(facts["step"]), float(facts["score"]), state
         except _UNREADABLE as error:
             raise IdtdError(f"{path} is damaged.", "Distil again, into a new folder.") from error
 
@@ -216,7 +221,7 @@ class RunFolder:
 class FollowedRun(RunFolder):
     """A run that another process reads and writes, as rank 0 does for the others: here it is empty, and stays so."""
 
-    def latest_checkpoint(self) -> None:
+    def latest_checkpoint(self, damaged: object = None) -> None:
         return None
 
     def best_checkpoint(self) -> None:
@@ -235,9 +240,25 @@ class FollowedRun(RunFolder):
         return self
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    with safe_open(path, framework="pt") as file:
-        return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+def _sealed(state: dict[str, Tensor], **facts: float) -> bytes:
+    """A checkpoint: its state, facts, and the sha256 of all of it with zeros in the digest's place."""
+    data = save(state, metadata={_FACTS: json.dumps(facts | {"sha256": _NO_DIGEST})})
+    return data.replace(_NO_DIGEST.encode(), storage.sha256_bytes(data).encode(), 1)
+
+
+def _unsealed(path: Path) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """The facts and the state of a checkpoint.
+
+    Raises:
+        ValueError: a byte of it has changed; and others, if it is none.
+    """
+    data = path.read_bytes()
+    # The metadata come first in a safetensors file: its length, then JSON whose first key is theirs.
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    facts = json.loads(header["__metadata__"][_FACTS])
+    if storage.sha256_bytes(data.replace(facts["sha256"].encode(), _NO_DIGEST.encode(), 1)) != facts["sha256"]:
+        raise ValueError("it has changed since it was written")
+    return facts, load(data)
 
 
 def differences(old: Recipe, new: Recipe, section: str) -> list[str]:

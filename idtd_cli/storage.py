@@ -1,19 +1,28 @@
-"""Files that are complete or absent: atomic writes, staged folders, digests."""
+"""Files that are complete or absent: atomic writes, staged folders, digests; one process at a time in a folder.
+
+What a command that makes a folder NAME needs on its way lies beside it in `.NAME.partial`, and is gone when it ends
+well: `folder`, which becomes NAME; `journal.jsonl`, what was done for one that can be gone on with; `lock`.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import platform
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from idtd_cli.errors import InputError
 
-#: What was done for a folder that can be gone on with.
-_JOURNAL = "journal.jsonl"
+_FOLDER, _JOURNAL, _LOCK = "folder", "journal.jsonl", "lock"
+#: What the system says where one may not write.
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+#: What this process keeps others out of.
+_held: set[Path] = set()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -74,58 +83,68 @@ def make_folder(path: Path) -> None:
     """Make a folder and those above it, unless they are there.
 
     Raises:
-        InputError: a part of the path is a file.
+        InputError: a part of the path is a file, or lies where none may be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{path} cannot be made: a part of its path is a file.", "Name another folder.") from error
+    except OSError as error:
+        if error.errno in _FORBIDDEN:
+            raise InputError(f"{path} cannot be made ({error.strerror}).", "Name another folder.") from error
+        raise
+
+
+def _say_nothing(_: str) -> None:
+    pass
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
+def new_folder(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path]:
     """Build a folder beside its final place and move it there when the block ends well; else remove every trace.
+
+    Args:
+        out: the final place.
+        say: is told if nothing keeps other processes out meanwhile.
 
     Raises:
         InputError: `out` already holds something, is the folder that the process is in, lies where none can be made, or
             is being made by another process.
     """
-    with _staging(out) as staging:
+    with _staging(out, say) as staging:
         if (staging / _JOURNAL).is_file():
             raise InputError(
                 f"{staging} holds a folder that is not finished.",
                 "Go on with the command that began it, name another folder, or remove that one.",
             )
+        folder = staging / _FOLDER
         # What a killed run left behind: it was never complete and nothing refers to it.
-        _empty(staging)
+        _make_anew(folder)
         try:
-            yield staging
-            _move(staging, out)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            yield folder
+            _move(folder, out)
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                error.filename = error.filename or str(out)  # a write that fails says why, and not where
             raise
 
 
 @contextmanager
-def resumable_folder(out: Path) -> Iterator[Unfinished]:
+def resumable_folder(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Unfinished]:
     """Like `new_folder`, but what is there when the block fails, or the process is killed, is there again next time.
 
     Raises:
         InputError: as `new_folder` does.
     """
-    with _staging(out) as staging:
-        unfinished = Unfinished(staging / "folder", staging / _JOURNAL)
+    with _staging(out, say) as staging:
+        unfinished = Unfinished(staging / _FOLDER, staging / _JOURNAL)
         if not (unfinished.journal.is_file() and unfinished.folder.is_dir()):
             unfinished.discard()
-        try:
-            yield unfinished
-            _move(unfinished.folder, out)
-        except BaseException:
-            if not unfinished.journal.is_file():  # nothing was done that is worth keeping
-                shutil.rmtree(staging, ignore_errors=True)
-            raise
+        yield unfinished
+        _move(unfinished.folder, out)
         # The journal goes last: killed before this line, the next run finds `out` complete and calls `forget`.
-        shutil.rmtree(staging, ignore_errors=True)
+        unfinished.journal.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -138,37 +157,137 @@ class Unfinished:
     def discard(self) -> None:
         """Begin anew."""
         self.journal.unlink(missing_ok=True)  # first: without it, what is left is known to be nothing
-        _empty(self.folder.parent)
-        self.folder.mkdir()
+        _make_anew(self.folder)
 
 
 def forget(out: Path) -> None:
     """Remove what a process that was killed in its last moment left beside the finished folder `out`."""
     staging = _staging_path(out.resolve())
     if staging.is_dir():
-        with _alone(staging, out):
-            shutil.rmtree(staging, ignore_errors=True)
+        with alone(out):
+            (staging / _JOURNAL).unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed while it replaced a file of a folder left of the new one."""
+    for path in folder.rglob(".*.partial"):
+        if path.is_file():
+            path.unlink()
 
 
 @contextmanager
-def _staging(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that this process alone works in."""
-    given = out
-    _need_empty(out, given)
+def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path | None]:
+    """Keep other processes out of a folder, be it there or not, until the block or this process ends, however it ends.
+
+    Gives a folder for what is needed on the way, or None if there can be none; it goes with the block, or where this
+    process is killed, with that of the next.
+
+    Args:
+        out: the folder.
+        say: is told if there is no way to keep them out.
+
+    Raises:
+        InputError: another process is at work on it, or a part of the path is a file.
+    """
+    staging = _staging_path(_resolved(out))
+    if staging in _held:
+        yield staging
+        return
+    with _parents(staging), ExitStack() as stack:
+        try:
+            staging.mkdir(exist_ok=True)
+            handle = os.open(staging / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            stack.callback(os.close, handle)
+            _lock(handle, staging, out)
+        except (OSError, ImportError) as error:
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            reason = getattr(error, "strerror", None) or "this system has no locks"
+            say(f"{out} cannot be locked ({reason}): see to it that no other command writes there.")
+        _held.add(staging)
+        try:
+            yield staging if staging.is_dir() else None
+        finally:
+            _held.remove(staging)
+            _leave(staging)
+
+
+@contextmanager
+def _parents(path: Path) -> Iterator[None]:
+    """Make the folders above a path; those that were made and are empty in the end are removed again."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    make_folder(path.parent)
     try:
-        out = out.resolve()  # `.` and `a/..` have no name of their own
+        yield
+    finally:
+        for folder in made:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+def _lock(handle: int, staging: Path, out: Path) -> None:
+    """
+    Raises:
+        InputError: another process has the lock.
+        OSError: the file system has no locks.
+        ImportError: the system has none.
+    """
+    import fcntl
+
+    # A file, and open for writing: on NFS a folder cannot be locked.
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The other one may have finished between the two, and a third have begun.
+        mine = os.path.samestat(os.fstat(handle), (staging / _LOCK).stat())
+    except (BlockingIOError, FileNotFoundError):
+        mine = False
+    if not mine:
+        who = os.pread(handle, 300, 0).decode(errors="replace").strip() or "another process"
+        raise InputError(f"{out} is being made by {who}.", "Wait for it to end, or name another folder.")
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"process {os.getpid()} on {platform.node()}".encode(), 0)
+
+
+def _leave(staging: Path) -> None:
+    """Remove what is beside a folder, unless it can be gone on with. The lock goes last: nobody else is here before."""
+    if not (staging / _JOURNAL).is_file():
+        for path in list(staging.iterdir()) if staging.is_dir() else []:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _LOCK:
+                path.unlink(missing_ok=True)
+    with suppress(OSError):
+        (staging / _LOCK).unlink()
+        staging.rmdir()
+
+
+@contextmanager
+def _staging(out: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """A folder beside `out` that this process alone works in."""
+    _need_empty(out, out)
+    place = _resolved(out)
+    if os.path.ismount(place):  # a finished folder cannot be moved there
+        raise InputError(f"{out} is a mount point.", "Name a new folder in it.")
+    if place == Path.cwd():  # moving another folder there would leave the caller's shell in one that is gone
+        raise InputError(f"{out} is the folder that you are in.", "Name a new folder in it.")
+    staging = _staging_path(place)
+    with _parents(staging):
+        try:
+            staging.mkdir(exist_ok=True)
+        except OSError as error:
+            if error.errno in _FORBIDDEN:
+                raise InputError(f"{out} cannot be made ({error.strerror}).", "Name another folder.") from error
+            raise
+        with alone(out, say):
+            _need_empty(place, out)  # another process may have finished it in this moment
+            yield staging
+
+
+def _resolved(out: Path) -> Path:
+    try:
+        return out.resolve()  # `.` and `a/..` have no name of their own
     except (OSError, RuntimeError) as error:
         raise InputError(f"{out} is a link that leads nowhere.", "Name another folder.") from error
-    if os.path.ismount(out):  # a finished folder cannot be moved there
-        raise InputError(f"{given} is a mount point.", "Name a new folder in it.")
-    if out == Path.cwd():  # moving another folder there would leave the caller's shell in one that is gone
-        raise InputError(f"{given} is the folder that you are in.", "Name a new folder in it.")
-    make_folder(out.parent)
-    staging = _staging_path(out)
-    staging.mkdir(exist_ok=True)
-    with _alone(staging, given):
-        _need_empty(out, given)  # another process may have finished it in this moment
-        yield staging
 
 
 def _need_empty(out: Path, given: Path) -> None:
@@ -180,44 +299,14 @@ def _staging_path(out: Path) -> Path:
     return out.parent / f".{out.name}.partial"
 
 
-@contextmanager
-def _alone(folder: Path, out: Path) -> Iterator[None]:
-    """Keep other processes out of a folder. The lock ends with its process, however that ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows cannot lock a folder
-        yield
-        return
-    busy = InputError(f"{out} is being made by another process.", "Wait for it to end, or name another folder.")
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError as error:  # the other one just finished
-        raise busy from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise busy from error
-        except OSError:
-            pass  # a file system without locks
-        # The other one may have finished between the two, and a third have begun.
-        if not (folder.is_dir() and os.path.samestat(os.fstat(handle), folder.stat())):
-            raise busy
-        yield
-    finally:
-        os.close(handle)
+def _make_anew(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
 
 
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _move(staging: Path, out: Path) -> None:
+def _move(folder: Path, out: Path) -> None:
     out = out.resolve()
     if out.exists():
         out.rmdir()
-    os.replace(staging, out)
+    os.replace(folder, out)

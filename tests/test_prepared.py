@@ -18,6 +18,7 @@ from idtd_cli import prepared, storage
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import PreparedDocument, PreparedSet, Writer
 from idtd_cli.recipe import ClipConfig, SplitConfig
+from idtd_cli.runlog import Quiet
 from tests import tiny
 from tests.tiny import contents
 
@@ -48,7 +49,7 @@ def write(folder: Path, shard_bytes: int = prepared.SHARD_BYTES) -> PreparedDocu
 def test_what_is_written_is_read(tmp_path: Path, shard_bytes: int) -> None:
     document = write(tmp_path / "p", shard_bytes)
     found = PreparedSet.open(tmp_path / "p")
-    found.verify()
+    found.verify(Quiet())
     assert found.document == document
     assert len(document.shards) == -(-9 // max(1, shard_bytes // CLIP_BYTES))
     assert document.counts == {
@@ -158,7 +159,7 @@ def test_a_changed_shard_is_found(tmp_path: Path) -> None:
     data[-1] ^= 1
     shard.write_bytes(data)
     with pytest.raises(IdtdError, match="has changed since it was written"):
-        PreparedSet.open(tmp_path / "p").verify()
+        PreparedSet.open(tmp_path / "p").verify(Quiet())
     data[:300] = b"\xff" * 300
     shard.write_bytes(data)
     with pytest.raises(InputError, match="is damaged"):

@@ -202,7 +202,11 @@ class Heard:
         self.advanced = 0
 
     @contextmanager
-    def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[Heard]:
+    def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[Heard | Quiet]:
+        """Looking at what was given is no progress."""
+        if name == "check shards":
+            yield Quiet()
+            return
         self.advanced += done
         yield self
 

@@ -113,6 +113,8 @@ def main() -> NoReturn:
 def _unforeseen(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full ({error.filename or 'while writing'}).", "Free some space and run the command again."
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.filename or 'A file'}: {error.strerror}.", "Change its rights, or name another place."
     if isinstance(error, OSError):
         return f"{error.filename or 'A file'}: {error.strerror or error}.", "IDTD_DEBUG=1 shows where."
     return (

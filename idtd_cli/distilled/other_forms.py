@@ -68,16 +68,22 @@ def write(folder: Path, opened: DistilledSet, form: Form) -> FormDocument:
     return document
 
 
+def _save(tensor: Tensor, path: Path) -> None:
+    """Through a file of Python's: torch's own does not say that a disk is full."""
+    with open(path, "wb") as file:
+        torch.save(tensor, file)
+
+
 def _tensors(folder: Path, opened: DistilledSet) -> dict[str, str]:
     files = {
         "images.pt": "(N, T, 3, H, W) float32: videos in class order, normalised",
         "labels.pt": "(N,) int64: their classes",
     }
-    torch.save(_normalised(opened), folder / "images.pt")
-    torch.save(opened.labels_N, folder / "labels.pt")
+    _save(_normalised(opened), folder / "images.pt")
+    _save(opened.labels_N, folder / "labels.pt")
     if opened.logits_NKC is not None:
         files["logits.pt"] = "(N, K, C) float32: soft labels of the K pieces, as logits"
-        torch.save(opened.logits_NKC, folder / "logits.pt")
+        _save(opened.logits_NKC, folder / "logits.pt")
     return files
 
 
@@ -88,12 +94,12 @@ def _ddranking(folder: Path, opened: DistilledSet) -> dict[str, str]:
         f"{count * frames // len(opened.document.classes)} a class (ipc)",
         "hard_labels.pt": "(N·T,) int64: their classes",
     }
-    torch.save(_normalised(opened).flatten(0, 1), folder / "images.pt")
-    torch.save(opened.labels_N.repeat_interleave(frames), folder / "hard_labels.pt")
+    _save(_normalised(opened).flatten(0, 1), folder / "images.pt")
+    _save(opened.labels_N.repeat_interleave(frames), folder / "hard_labels.pt")
     if opened.logits_NKC is not None:
         files["soft_labels.pt"] = "(N·T, C) float32: logits of the piece that a frame is in"
         segment_T = torch.arange(frames) * opened.document.segments // frames
-        torch.save(opened.logits_NKC[:, segment_T].flatten(0, 1), folder / "soft_labels.pt")
+        _save(opened.logits_NKC[:, segment_T].flatten(0, 1), folder / "soft_labels.pt")
     return files
 
 

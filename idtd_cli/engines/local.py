@@ -1,16 +1,23 @@
-"""Processes on this machine, with a time and a memory limit a file: a decoder may crash or hang, the run may not."""
+"""Processes on this machine, with a time and a memory limit a file: a decoder may crash or hang, the run may not.
+
+What a decoder prints goes nowhere, and processes that it starts end with its own at the latest: a worker leads a group
+of processes, which ends as a whole when the worker does, and when this process does, however that ends.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import shutil
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver, util
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +33,7 @@ R = TypeVar("R")
 
 #: Items in flight for each worker. Results wait for those before them: with fewer, workers idle behind a long video.
 _AHEAD = 4
+_NUMBER = 8  #: bytes that the number of a process is sent in
 
 
 def run(
@@ -43,6 +51,8 @@ class Pool:
     def __init__(self, workers: int, seconds: float, memory_mb: int) -> None:
         self._workers, self._seconds, self._memory_mb = workers, seconds, memory_mb
         self._works = False  # whether any item ever came back
+        self._born: Any = None  # where workers say their number
+        self._groups: set[int] = set()
         self._pool = self._start()
 
     def run(self, job: Callable[[T], R], items: Sequence[T]) -> Generator[R | Rejected, None, None]:
@@ -81,17 +91,34 @@ class Pool:
     def close(self) -> None:
         """End the workers, whatever they are at."""
         self._pool.stop()
+        self._end_groups()  # now, and not when their leaders are gone: their numbers are still theirs
         self._pool.join()
+        self._end_groups()
+        self._born.close()
 
     def _start(self) -> Any:
+        context = _context()
+        self._born, born = context.Pipe(duplex=False)
         return ProcessPool(
-            max_workers=self._workers, initializer=_limit, initargs=(self._memory_mb,), context=_context()
+            max_workers=self._workers,
+            initializer=_begin,
+            initargs=(self._memory_mb, born, util.get_temp_dir()),
+            context=context,
         )
+
+    def _end_groups(self, leader: int | None = None) -> None:
+        """End the group of a worker that is gone, or those of all."""
+        while self._born.poll():
+            self._groups.add(int.from_bytes(os.read(self._born.fileno(), _NUMBER), "little"))
+        for group in self._groups & {leader} if leader else set(self._groups):
+            self._groups.remove(group)
+            with suppress(ProcessLookupError, PermissionError):  # macOS refuses where none but the dead are left
+                os.killpg(group, signal.SIGKILL)
 
     def _submit(self, job: Callable[[T], R], item: T) -> Any:
         """A future; None if the pool is broken, which `_result` then reports."""
         try:
-            return self._pool.schedule(_guard, args=(job, item, self._memory_mb), timeout=self._seconds)
+            return self._pool.schedule(_guard, args=(job, item, self._seconds, self._memory_mb))
         except RuntimeError:
             return None
 
@@ -107,16 +134,19 @@ class Pool:
             # The first in line waits for those ahead of it at most; a future that never comes was lost in a crash.
             return future.result(timeout=3 * self._seconds + 120)
         except FutureTimeout as error:
-            if not future.done():
-                raise BrokenProcessPool from error
-            return Rejected(f"took longer than {self._seconds:g} s")
+            raise BrokenProcessPool from error
         except ProcessExpired as error:
+            self._end_groups(error.pid)
             code = error.exitcode or 0
+            if code == -signal.SIGALRM:
+                return Rejected(f"took longer than {self._seconds:g} s")
             return Rejected(f"crashed the decoder ({f'signal {-code}' if code < 0 else f'exit code {code}'})")
 
 
-def _guard(job: Callable[[T], R], item: T, memory_mb: int) -> R | Rejected:
+def _guard(job: Callable[[T], R], item: T, seconds: float, memory_mb: int) -> R | Rejected:
     """Run a job inside a worker. Every failure becomes a reason: no exception has to survive the way back."""
+    # The system ends a worker whose time is up, wherever it hangs, and by a clock that nobody can set.
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         return job(item)
     except DecodeError as error:
@@ -127,11 +157,36 @@ def _guard(job: Callable[[T], R], item: T, memory_mb: int) -> R | Rejected:
         return Rejected(str(error))
     except Exception as error:
         return Rejected(f"is damaged: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _begin(memory_mb: int, born: connection.Connection, scratch: str) -> None:
+    """Start of a worker: a group of its own, silence, its limits, and an end without delay when it is to end."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.setpgid(0, 0)
+    os.write(born.fileno(), os.getpid().to_bytes(_NUMBER, "little"))
+    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
+    _limit(memory_mb)
+
+
+def _end_with_parent(scratch: str) -> None:
+    """Wait for the process that the work is for to end, killed or not, and end with the whole group.
+
+    `scratch` is its folder for the socket of the server that forks workers, which it cannot remove if it was killed.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _limit(memory_mb: int) -> None:
-    """Start of a worker: its limits, and an end without delay when it is told to end."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         import resource
 

@@ -300,14 +300,14 @@ def extra(fetched: Fetched, name: str, address: str) -> Path | None:
         return _cached(client.open_client(address), fetched.place, name, fetched.commit, found)
 
 
-def copy_to(fetched: Fetched, out: Path) -> None:
+def copy_to(fetched: Fetched, out: Path, progress: Progress) -> None:
     """Make a folder of the fetched files, wholly or not at all.
 
     Raises:
         InputError: `out` holds something.
         IdtdError: the cache was changed meanwhile.
     """
-    with storage.new_folder(out) as staging:
+    with storage.new_folder(out, progress.note) as staging:
         for name in fetched.files:
             target = staging / name
             target.parent.mkdir(parents=True, exist_ok=True)

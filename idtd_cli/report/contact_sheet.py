@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -21,6 +22,13 @@ def frames_last(videos_CT3HW: Tensor) -> NDArray[np.uint8]:
     """Videos as pictures are drawn: (C, T, H, W, 3)."""
     pictures: NDArray[np.uint8] = videos_CT3HW.permute(0, 1, 3, 4, 2).cpu().numpy()
     return pictures
+
+
+def png(sheet: Image.Image) -> bytes:
+    """A sheet as a file."""
+    drawn = io.BytesIO()
+    sheet.save(drawn, format="PNG")
+    return drawn.getvalue()
 
 
 def contact_sheet(

@@ -89,6 +89,7 @@ class ReportDocument(Document):
     FILE: ClassVar[str] = "report.json"
     VERSION: ClassVar[int] = 2
     COMMAND: ClassVar[str] = "idtd evaluate SET... --on PREPARED --out OUT"
+    SEALED: ClassVar[bool] = True
 
     source: str = Field(description="name of the data that the prepared set was made from")
     classes: tuple[str, ...]

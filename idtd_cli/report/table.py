@@ -65,6 +65,7 @@ class TableDocument(Document):
     KIND: ClassVar[str] = "table"
     FILE: ClassVar[str] = "table.json"
     COMMAND: ClassVar[str] = "idtd reproduce RECIPE OUT"
+    SEALED: ClassVar[bool] = True
 
     name: str = Field(description="of the recipe")
     description: str

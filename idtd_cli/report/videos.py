@@ -33,12 +33,13 @@ class Shown:
     left_out: str = ""
 
 
-def shown(classes: Sequence[str], columns: Mapping[str, NDArray[np.uint8]]) -> Shown:
+def shown(classes: Sequence[str], columns: Mapping[str, NDArray[np.uint8]], scratch: Path | None = None) -> Shown:
     """Encode the first classes, as many as a page can hold.
 
     Args:
         classes: names.
         columns: title → videos (C, T, H, W, 3), one for each class; at least one title.
+        scratch: a folder for what is there for a moment; None is that of the system.
 
     Raises:
         IdtdError: ffmpeg failed.
@@ -48,7 +49,7 @@ def shown(classes: Sequence[str], columns: Mapping[str, NDArray[np.uint8]]) -> S
     rows: list[tuple[str, tuple[tuple[str, str], ...]]] = []
     room = _MOST_CHARACTERS
     for number, name in enumerate(classes[:most]):
-        row = [(title, _address(columns[title][number])) for title in titles]
+        row = [(title, _address(columns[title][number], scratch)) for title in titles]
         while not rows and len(row) > 1 and _characters(row) > room:
             titles.pop()
             row.pop()
@@ -68,10 +69,10 @@ def _characters(row: Sequence[tuple[str, str]]) -> int:
     return sum(len(address) for _, address in row)
 
 
-def _address(frames_THW3: NDArray[np.uint8]) -> str:
+def _address(frames_THW3: NDArray[np.uint8], scratch: Path | None) -> str:
     """A video as a data: address; of small frames, pixels become squares."""
     factor = max(1, _SIDE // min(frames_THW3.shape[1:3]))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         path = Path(folder) / "video.mp4"
         encode.write_h264(path, frames_THW3.repeat(factor, axis=1).repeat(factor, axis=2), _FPS, crf=_CRF)
         return "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode()

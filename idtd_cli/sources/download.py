@@ -111,7 +111,7 @@ def fetch(offer: Offer, place: Path, *, accepted: bool, progress: Progress, pati
                 line.fetch(archive, kept, size, progress)
                 _verify(partial.path, kept, archive, progress)
                 partial.finish(kept)
-            with storage.new_folder(archive.target(place)) as folder:
+            with storage.new_folder(archive.target(place), progress.note) as folder:
                 unpack.unpack(kept, folder, top=archive.top, nested=archive.nested, progress=progress)
 
 

@@ -67,7 +67,7 @@ def run(
     numbers = {"train": range(train), "test": range(test)}
     clips = [(split, label, number) for split in _SPLITS for label in range(classes) for number in numbers[split]]
     try:
-        with storage.new_folder(out) as folder:
+        with storage.new_folder(out, progress.note) as folder:
             for motion in motions:
                 (folder / motion).mkdir()
 
@@ -117,6 +117,7 @@ def _already(out: Path, document: DemoDocument, progress: Progress) -> DemoDocum
         raise InputError(
             f"{out} holds a demo set drawn with other arguments.", "Name a new folder, or remove this one."
         )
+    storage.forget(out)
     progress.note(f"{out} already holds this demo set: nothing to do.")
     return found
 

@@ -10,7 +10,7 @@ from idtd_cli.hub import client, fetching
 from idtd_cli.hub.client import MAX_GB, Place
 from idtd_cli.hub.fetching import Fetched
 from idtd_cli.runlog import Progress
-from idtd_cli.storage import sha256_file
+from idtd_cli.storage import forget, sha256_file
 
 
 def run(place: Place, out: Path, endpoint: str | None, progress: Progress, max_gb: float = MAX_GB) -> Fetched:
@@ -34,6 +34,7 @@ def run(place: Place, out: Path, endpoint: str | None, progress: Progress, max_g
         for name, digest in fetched.sums.items():
             if not (out / name).is_file() or sha256_file(out / name) != digest:
                 raise InputError(f"{out} holds this set, and {name} in it is damaged.", "Name a new folder.")
+        forget(out)
         progress.note(f"{out} already holds this set: nothing to do.")
         return fetched
     try:
@@ -42,5 +43,5 @@ def run(place: Place, out: Path, endpoint: str | None, progress: Progress, max_g
     except InputError as error:
         said = error.message.replace(f"{fetched.folder}/", "")
         raise InputError(f"{place}: {said}", f"Nothing was written. Do not trust {place.repo}.") from error
-    fetching.copy_to(fetched, out)
+    fetching.copy_to(fetched, out, progress)
     return fetched

@@ -42,9 +42,14 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, progress: Progre
         progress: where to report to.
 
     Raises:
-        InputError: a network cannot take the clips, or `out` holds something else.
+        InputError: a network cannot take the clips, `out` holds something else, or another process is at work on it.
         IdtdError: an expert became non-finite, or one that was trained is damaged.
     """
+    with storage.alone(out, progress.note):
+        return _run(prepared, out, recipe, device, progress)
+
+
+def _run(prepared: Path, out: Path, recipe: Recipe, device: str, progress: Progress) -> ExpertsFolder:
     source = PreparedSet.open(prepared)
     clip = source.document.clip
     task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
@@ -54,6 +59,8 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, progress: Progre
     if folder.document.finished:
         progress.note(f"{out} already holds these experts: nothing to do.")
         return folder
+    storage.sweep(out)
+    source.verify(progress)
 
     school = _School(source, task, recipe, device, progress)
     config = recipe.experts

@@ -55,6 +55,7 @@ def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) 
         if document.export != config:
             settings = f"payload {document.export.payload}, shards of {document.export.shard_mb:g} MB"
             raise InputError(f"{out} was exported with {settings}.", "Name a new folder.")
+        storage.forget(out)
         progress.note(f"{out} already holds this run's set: nothing to do.")
         return document
 
@@ -83,7 +84,7 @@ def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) 
         device=made.device,
         versions=made.versions,
     )
-    with storage.new_folder(out) as staging, progress.stage("export", 2 * len(labels_N)) as bar:  # each clip twice
+    with storage.new_folder(out, progress.note) as staging, progress.stage("export", 2 * len(labels_N)) as bar:
         document = distilled.write(staging, document, videos_NT3HW, labels_N, logits_NKC, bar.advance)
     if config.payload == "video" and document.payload_bytes > videos_NT3HW.numel():
         progress.note("These clips are like noise: with `--payload tensor` the shards would be smaller.")
@@ -95,9 +96,10 @@ def _form(out: Path, form: Form, progress: Progress) -> None:
     if (folder / FormDocument.FILE).is_file():
         if documents.read(FormDocument, folder).parents != other_forms.parents(out):
             raise InputError(f"{folder} was made from another set than {out}.", "Remove it, or name a new folder.")
+        storage.forget(folder)
         progress.note(f"{folder} already holds this set: nothing to do.")
         return
     opened = DistilledSet.open(out)
-    with storage.new_folder(folder) as staging:
+    with storage.new_folder(folder, progress.note) as staging:
         other_forms.write(staging, opened, form)
     progress.note(f"{folder} holds it for other programs; {FormDocument.FILE} says how.")

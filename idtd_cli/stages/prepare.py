@@ -45,7 +45,7 @@ def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> Pr
     versions = decode.versions(config.decode.decoder)
     try:
         with (
-            storage.resumable_folder(out) as unfinished,
+            storage.resumable_folder(out, progress.note) as unfinished,
             closing(Writer(unfinished, config.clip, parents, versions)) as writer,
         ):
             _decode_all(split, config, writer, progress)

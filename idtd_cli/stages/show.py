@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import groupby
@@ -18,7 +17,7 @@ from idtd_cli.experts_folder import ExpertsDocument
 from idtd_cli.prepared import PreparedDocument, PreparedSet
 from idtd_cli.report import chart, summary, table, text
 from idtd_cli.report import redundancy as measure
-from idtd_cli.report.contact_sheet import contact_sheet, frames_last
+from idtd_cli.report.contact_sheet import contact_sheet, frames_last, png
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.table import TableDocument
 from idtd_cli.run_folder import METRICS, RunDocument
@@ -66,11 +65,10 @@ def sheet(path: Path, out: Path) -> str:
         picked = [rows[len(rows) * column // clips] for rows in of_class]
         clips_CF3HW = source.read(picked)[:, : source.document.clip.drawn_frames]
         columns["another" if column else "a training clip"] = frames_last(clips_CF3HW)
-    drawn = io.BytesIO()
     width = source.document.clip.width
     least, most = _SHEET_WIDTHS
-    contact_sheet(classes, columns, _SHEET_CLASSES, min(most, width * max(1, least // width))).save(drawn, format="PNG")
-    storage.write_bytes(out, drawn.getvalue())
+    sheet = contact_sheet(classes, columns, _SHEET_CLASSES, min(most, width * max(1, least // width)))
+    storage.write_bytes(out, png(sheet))
     return f"{out}: {len(of_class)} of {len(classes)} classes, {clips} training clip{'s' * (clips > 1)} of each."
 
 

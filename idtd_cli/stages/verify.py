@@ -50,7 +50,7 @@ def _on_the_hub(what: str, endpoint: str | None, progress: Progress, max_gb: flo
         fetched = fetching.fetch(Place.parse(what), address, progress, max_gb)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "set"
-        fetching.copy_to(fetched, folder)
+        fetching.copy_to(fetched, folder, progress)
         findings = set_check.check(folder, fetched.document, progress)
         findings.problems = [problem.replace(f"{folder}/", "") for problem in findings.problems]
     if fetched.listing:

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 import idtd_cli
+from idtd_cli import documents
 from idtd_cli.cli import app
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.recipe import load, shipped
+from idtd_cli.report.document import ReportDocument
 from idtd_cli.sources.registry import KINDS
 from idtd_cli.stages import show
 from tests import tiny
@@ -212,8 +214,7 @@ def test_a_traceback_is_for_debugging_alone(tmp_path: Path, debug: dict[str, str
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_that_lacks_a_letter_still_gets_the_rest(reported: Path, tmp_path: Path, encoding: str) -> None:
-    text = (reported / "report.json").read_text(encoding="utf-8")
-    (tmp_path / "report.json").write_text(text.replace('"bars"', '"跑步"'), encoding="utf-8")
+    documents.read(ReportDocument, reported).model_copy(update={"source": "跑步"}).write(tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "idtd_cli", "show", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONIOENCODING": encoding},

@@ -109,10 +109,14 @@ def test_a_pool_serves_one_run_after_the_other() -> None:
         assert list(pool.run(job, ["pid"])) != first[:1]
 
 
+def die(*_: object) -> None:
+    os._exit(1)
+
+
 def test_workers_that_cannot_start_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_limit", os._exit)
+    monkeypatch.setattr(local, "_begin", die)
     with pytest.raises(IdtdError, match="cannot be started"):
-        list(local.run(job, [1, 2], workers=2, seconds=30, memory_mb=257))
+        list(local.run(job, [1, 2], workers=2, seconds=30, memory_mb=512))
 
 
 _CHILDREN = """
@@ -125,15 +129,15 @@ if __name__ == "__main__":
 """
 
 
-def _running(group: int) -> list[str]:
-    """The processes of a group that still run: a zombie waits for whoever adopts orphans and counts as ended."""
+def _running(session: int) -> list[str]:
+    """The processes of a session that still run: a zombie waits for whoever adopts orphans and counts as ended."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[2]) == group and fields[0] != "Z":
+        if int(fields[3]) == session and fields[0] != "Z":
             found.append(status.parent.name)
     return found
 

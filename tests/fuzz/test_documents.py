@@ -22,7 +22,7 @@ from idtd_cli.recipe.keys import Loader
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.table import TableDocument
 from idtd_cli.run_folder import METRICS, SPEED, RunDocument, RunFolder
-from idtd_cli.runlog import read_steps
+from idtd_cli.runlog import Quiet, read_steps
 from idtd_cli.stages import show
 from idtd_cli.stages.demo_data import DemoDocument
 from idtd_cli.stages.evaluate import scores
@@ -138,17 +138,21 @@ def line_mutants(good: bytes, count: int) -> Iterator[bytes]:
 
 @pytest.mark.slow
 def test_scores(reported: Path, tmp_path: Path) -> None:
+    """Lines without their digests, as they were before: what is read is what says whether they are whole."""
     slot = Slot(tmp_path / scores.FILE)
-    good = (reported / scores.FILE).read_bytes()
-    keys = [json.loads(line)["key"] for line in good.splitlines()]
+    lines = [json.loads(line) for line in (reported / scores.FILE).read_bytes().splitlines()]
+    keys = [line["key"] for line in lines]
+    good = b"".join(
+        json.dumps({name: line[name] for name in line if name != "sha256"}).encode() + b"\n" for line in lines
+    )
 
     def one(data: bytes) -> None:
         slot.put(data)
-        found = scores.Scores(tmp_path, "here")
+        found = scores.Scores(tmp_path, "here", Quiet())
         known = {key: found._known[key] for key in keys if key in found._known}
         for key in known:
             found._key = lambda *_, key=key: key  # type: ignore[method-assign, misc]
-            said, _ = found.get_or_compute("", "", 0, pytest.fail)
+            said, _ = found.get("", "", 0)
             assert said.found_VN.shape == said.place_VN.shape
             said.top(1)
 

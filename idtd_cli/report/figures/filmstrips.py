@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from idtd_cli.report.contact_sheet import contact_sheet
+from idtd_cli.report.contact_sheet import contact_sheet, png
 from idtd_cli.report.figures.figure import Figure, lines
 
 
@@ -22,9 +21,8 @@ def filmstrips(classes: Sequence[str], columns: Mapping[str, NDArray[np.uint8]],
         made: title → what set the videos are of.
     """
     sheet = contact_sheet(classes, columns)
-    png = io.BytesIO()
-    sheet.save(png, format="PNG")
-    data = base64.b64encode(png.getvalue()).decode()
+    picture = png(sheet)
+    data = base64.b64encode(picture).decode()
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {sheet.width} {sheet.height}">'
         f'<image width="{sheet.width}" height="{sheet.height}" href="data:image/png;base64,{data}"/></svg>\n'
@@ -35,4 +33,4 @@ def filmstrips(classes: Sequence[str], columns: Mapping[str, NDArray[np.uint8]],
         "training clip that was drawn at random; frames are spread over all of a video, whatever its segments. Nothing "
         "was picked by eye."
     )
-    return Figure("qualitative", png.getvalue(), svg, lines(("videos", "set", "class", "frames"), rows), words)
+    return Figure("qualitative", picture, svg, lines(("videos", "set", "class", "frames"), rows), words)

@@ -5,6 +5,7 @@ The matching loop itself is in `idtd_cli.method.loop`, the choice of clips in `i
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -55,12 +56,29 @@ def run(
         ranks: those that share the classes; the first of them alone reads and writes the run folder.
 
     Raises:
-        InputError: the folders or the recipe do not fit together.
+        InputError: the folders or the recipe do not fit together, or another process is at work on the run.
         IdtdError: a loss, the videos or the embeddings became non-finite, or an expert is damaged.
         KeyboardInterrupt: passed on, of matching after a checkpoint was written.
     """
     if tensorboard:
         need_tensorboard()
+    with ExitStack() as stack:
+        if ranks.first:
+            stack.enter_context(storage.alone(out, progress.note))
+        return _run(prepared, out, recipe, device, resume, progress, experts, tensorboard, ranks)
+
+
+def _run(
+    prepared: Path,
+    out: Path,
+    recipe: Recipe,
+    device: str,
+    resume: bool,
+    progress: Progress,
+    experts: Path | None,
+    tensorboard: bool,
+    ranks: Ranks,
+) -> RunFolder:
     source = PreparedSet.open(prepared)
     clip = source.document.clip
     task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
@@ -71,6 +89,9 @@ def run(
     if ranks.any(folder.finished):
         progress.note(f"{out} already holds this run, finished: nothing to do.")
         return folder
+    if ranks.first:
+        storage.sweep(out)
+        source.verify(progress)
 
     real = RealClips(*clips.load(source, "train", device, progress, ranks.here), task.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.method.views import RealViews
 from idtd_cli.ranks import Ranks
 from idtd_cli.recipe import DistillConfig
-from idtd_cli.report.contact_sheet import contact_sheet
+from idtd_cli.report.contact_sheet import contact_sheet, png
 from idtd_cli.run_folder import RunFolder
 from idtd_cli.runlog import Metrics, Progress, tensorboard
 from idtd_cli.stages.distill.job import Job
@@ -50,7 +50,10 @@ def match(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stor
     matching = matchings.build(config, real, job.draw_network, job.trajectories).to(job.device)
     optimiser = torch.optim.Adam(parametrisation.step_sizes() + matching.step_sizes(), betas=(config.momentum, 0.99))
     state = State(parametrisation, matching, optimiser, shard)
-    began = done = _go_on(state, folder.latest_checkpoint(), ranks)
+    damaged: list[Path] = []
+    began = done = _go_on(state, folder.latest_checkpoint(damaged.append), ranks)
+    for path in damaged:
+        progress.note(f"{path} is damaged and passed over: the run goes on after step {began}.")
     best = folder.best_checkpoint()
     best_score = ranks.number_from_first(best[1] if best else -1.0)
     scores: dict[int, float] = {}  # steps taken → score of the videos
@@ -167,9 +170,7 @@ def _score(job: Job, videos_NT3HW: Tensor, segments: int, watch: Callable[..., N
 def _sheet(videos_NT3HW: Tensor, classes: Sequence[str]) -> bytes:
     """A contact sheet of the first video of each class, as PNG."""
     first_CTHW3 = videos_NT3HW[:: len(videos_NT3HW) // len(classes)].permute(0, 1, 3, 4, 2).cpu().numpy()
-    drawn = io.BytesIO()
-    contact_sheet(classes, {"synthetic": first_CTHW3}).save(drawn, format="PNG")
-    return drawn.getvalue()
+    return png(contact_sheet(classes, {"synthetic": first_CTHW3}))
 
 
 @contextmanager

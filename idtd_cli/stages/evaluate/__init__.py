@@ -20,7 +20,7 @@ from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
 from idtd_cli.report import html, markdown, summary
-from idtd_cli.report.contact_sheet import contact_sheet, frames_last
+from idtd_cli.report.contact_sheet import contact_sheet, frames_last, png
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.videos import shown
 from idtd_cli.runlog import Progress, Task
@@ -53,8 +53,22 @@ def run(
         progress: where to report to.
 
     Raises:
-        InputError: a set does not fit the prepared set, or `out` holds something else.
+        InputError: a set does not fit the prepared set, or `out` holds something else or is being made by another
+            process.
     """
+    with storage.alone(out, progress.note) as scratch:
+        return _run(sets, prepared, out, recipe, device, progress, scratch)
+
+
+def _run(
+    sets: Sequence[str | Path],
+    prepared: Path,
+    out: Path,
+    recipe: Recipe,
+    device: str,
+    progress: Progress,
+    scratch: Path | None,
+) -> ReportDocument:
     config = recipe.evaluate
     source = PreparedSet.open(prepared)
     document = source.document
@@ -74,6 +88,7 @@ def run(
             return report
     elif not storage.is_empty(out) and not (out / scores.FILE).is_file():
         raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
+    source.verify(progress)
 
     clip, classes = document.clip, len(document.classes)
     normalisation = Normalisation(document.mean, document.std, device)
@@ -100,7 +115,8 @@ def run(
         return scoring.score(protocol, numbers, task, normalisation, videos, thing.segments, held, watch)
 
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
-    known = Scores(out, provenance.hardware(device))
+    storage.sweep(out)
+    known = Scores(out, provenance.hardware(device), progress)
     protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
     decides = [parents["prepared"] + section_digest(for_one_student(protocol)) for protocol in protocols]
     students = [(d, thing, number) for d in decides for thing in things for number in range(thing.students)]
@@ -138,8 +154,8 @@ def run(
         versions=provenance.versions(),
     )
     columns = _columns(opened, real, clip.frames)
-    contact_sheet(document.classes, columns).save(out / SHEET)
-    storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns)))
+    storage.write_bytes(out / SHEET, png(contact_sheet(document.classes, columns)))
+    storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns, scratch)))
     storage.write_text(out / TEXT, markdown.render(report))
     report.write(out)  # last: it marks the folder as complete
     return report

@@ -1,19 +1,23 @@
-"""scores.jsonl: what each student said, one line each, so that an evaluation that was stopped goes on from there."""
+"""scores.jsonl: what each student said, one line each, so that an evaluation that was stopped goes on from there.
+
+A line ends in the digest of its content; of one that is damaged, the student is trained again.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from idtd_cli import storage
-from idtd_cli.runlog import read_lines
+from idtd_cli.runlog import Progress
 from idtd_cli.students.predictions import Predictions
 
 FILE = "scores.jsonl"
+_KINDS = {"key": str, "top1": float, "seconds": float, "hardware": str, "found": list, "place": list}
 
 
 class Scores:
@@ -21,12 +25,11 @@ class Scores:
     is no line of ours as well.
     """
 
-    def __init__(self, folder: Path, hardware: str) -> None:
+    def __init__(self, folder: Path, hardware: str, progress: Progress) -> None:
         self._path, self._hardware = folder / FILE, hardware
         #: what the students that were asked for were trained on, in the order in which they were
         self.hardware: dict[str, None] = {}
-        self._lines = list(read_lines(self._path))
-        self._known = {line["key"]: line for line in self._lines if _is_whole(line)}
+        self._known = {line["key"]: line for line in _read(self._path, progress)}
 
     def knows(self, protocol: str, trained_on: str, number: int) -> bool:
         """Whether a student was trained already."""
@@ -47,9 +50,9 @@ class Scores:
             line: dict[str, Any] = {"key": key, "top1": one.top(1), "seconds": seconds / len(said)}
             line["hardware"] = hardware
             self._known[key] = line | {"found": one.found_VN.tolist(), "place": one.place_VN.tolist()}
-            self._lines.append(self._known[key])
         # All lines anew: they are few, and none is ever cut off.
-        storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
+        lines = (line | {"sha256": _digest(line)} for line in self._known.values())
+        storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def get(self, protocol: str, trained_on: str, number: int) -> tuple[Predictions, float]:
         """What a student says that is known, and its seconds."""
@@ -62,10 +65,30 @@ class Scores:
         return storage.sha256_bytes(f"{protocol} {trained_on} {number}".encode())
 
 
+def _read(path: Path, progress: Progress) -> Iterator[dict[str, Any]]:
+    """The lines that are as they were written."""
+    if not path.is_file():
+        return
+    for number, text in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            said = line.pop("sha256", None)  # lines of before have none
+            whole = said in (None, _digest(line)) and _is_whole(line)
+        except (ValueError, AttributeError, RecursionError):
+            whole = False
+        if whole:
+            yield line
+        else:
+            progress.note(f"{path}: line {number} is damaged; its student is trained again.")
+
+
+def _digest(line: dict[str, Any]) -> str:
+    return storage.sha256_bytes(json.dumps(line).encode())
+
+
 def _is_whole(line: dict[str, Any]) -> bool:
     """Whether a line says all that a student said, and of each video the same number of times."""
-    kinds = {"key": str, "hardware": str, "seconds": float, "found": list, "place": list}
-    return all(isinstance(line.get(name), kind) for name, kind in kinds.items()) and (
+    return all(isinstance(line.get(name), kind) for name, kind in _KINDS.items()) and (
         _shape(line["found"]) == _shape(line["place"]) is not None
     )
 
