@@ -74,7 +74,7 @@ def _read(path: Path, progress: Progress) -> Iterator[dict[str, Any]]:
             line = json.loads(text)
             said = line.pop("sha256", None)  # lines of before have none
             whole = said in (None, _digest(line)) and _is_whole(line)
-        except (ValueError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             whole = False
         if whole:
             yield line
