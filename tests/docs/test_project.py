@@ -23,7 +23,7 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_runs_what_there_is(workflow: Path) -> None:
     """Its make targets, scripts, recipes and extras exist, and each job has a time limit."""
-    targets = re.findall(r"^([.\w/$()]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    targets = re.findall(r"^([-.\w/$()]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     targets = [target.replace("$(VENV)", ".venv") for target in targets]
     extras = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
     commands = [step["run"] for step in steps(workflow) if "run" in step]
