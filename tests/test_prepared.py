@@ -136,7 +136,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "p"
     shard = folder / "shards" / "clips-00001.safetensors"
     for damage, message in (
-        (lambda: shard.unlink(), r"clips-00001.safetensors is missing or cut off. Write it again with `idtd prepare"),
+        (lambda: shard.unlink(), r"clips-00001.safetensors is missing or cut off. Remove .* and prepare it again"),
         (lambda: cut(shard), "is missing or cut off"),
         (lambda: (folder / "index.csv").unlink(), "index.csv cannot be read"),
         (lambda: cut(folder / "index.csv"), "index.csv is not the one that prepared.json describes"),

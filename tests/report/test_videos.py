@@ -63,7 +63,7 @@ def test_the_same_videos_give_the_same_page() -> None:
 def test_a_phone_can_play_them_all(
     monkeypatch: pytest.MonkeyPatch, classes: int, columns: int, rows: int, left_out: str
 ) -> None:
-    monkeypatch.setattr(videos, "_address", lambda _: "data:,")
+    monkeypatch.setattr(videos, "_address", lambda *_: "data:,")
     names = [str(number) for number in range(classes)]
     found = shown(names, {str(number): film(classes) for number in range(columns)})
     assert (len(found.rows), found.left_out) == (rows, left_out)
@@ -75,7 +75,7 @@ def test_a_phone_can_play_them_all(
 def test_what_does_not_fit_into_the_page_is_left_out(
     monkeypatch: pytest.MonkeyPatch, room: int, rows: int, columns: int
 ) -> None:
-    monkeypatch.setattr(videos, "_address", lambda _: "0123456789")
+    monkeypatch.setattr(videos, "_address", lambda *_: "0123456789")
     monkeypatch.setattr(videos, "_MOST_CHARACTERS", room)
     found = shown(("a", "b", "c"), {"real": film(3), "IDTD": film(3)})
     assert (len(found.rows), {len(row) for _, row in found.rows}) == (rows, {columns} if rows else set())
