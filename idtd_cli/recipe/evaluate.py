@@ -76,12 +76,30 @@ class EvaluateConfig(Section):
     lossy: bool = Field(
         False, description="train as many students on the MP4s for people of each set, to say what these cost"
     )
+    # Left out of what is stored: no result depends on where and beside how many others a student is trained.
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        exclude=True,
+        description="where students are trained. local: on this machine; ray: on a Ray cluster (extra `ray`); "
+        "`--engine` sets it",
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        exclude=True,
+        description="students that are trained at a time, each by a process of its own; 0: one here, in this process, "
+        "and on a Ray cluster as many as there is room for; `--workers` sets it",
+    )
 
     @model_validator(mode="after")
     def _fits_the_student(self) -> EvaluateConfig:
         if self.student.name in self.across or len(set(self.across)) < len(self.across):
             raise ValueError(f"across names an architecture twice: {', '.join((self.student.name, *self.across))}")
         return self
+
+    def without_machine(self) -> EvaluateConfig:
+        """The section without what is no part of a result: where, and how many at a time, students are trained."""
+        return EvaluateConfig.model_validate(self.model_dump())
 
 
 def scoring_problem(scoring: ScoringConfig, clip: ClipConfig) -> str | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from idtd_cli import documents, provenance, storage
 from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.errors import InputError
-from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
@@ -21,15 +19,13 @@ from idtd_cli.report import html, markdown, summary
 from idtd_cli.report.contact_sheet import contact_sheet, frames_last
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.videos import shown
-from idtd_cli.runlog import Progress, Task
-from idtd_cli.stages import clips
-from idtd_cli.stages.evaluate import other_sets, scores, trained_on
+from idtd_cli.runlog import Progress
+from idtd_cli.stages.evaluate import other_sets, scores, students
 from idtd_cli.stages.evaluate.judged import Judged, differences
 from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.stages.evaluate.scores import Scores
-from idtd_cli.stages.evaluate.trained_on import Distilled, TrainedOn
-from idtd_cli.students import registry, scoring
-from idtd_cli.students.predictions import Predictions
+from idtd_cli.stages.evaluate.students import Bench, Inputs, Student
+from idtd_cli.stages.evaluate.trained_on import Distilled
 
 PAGE = "report.html"
 TEXT = "report.md"
@@ -46,14 +42,16 @@ def run(
         prepared: the prepared set with the real clips.
         out: the report folder, new, or that of this same evaluation; one of fewer sets, students or architectures
             grows, and no student that was scored for it is trained again.
-        recipe: its `evaluate` section is the protocol.
+        recipe: its `evaluate` section is the protocol, and says where students are trained.
         device: "cpu" or "cuda".
         progress: where to report to.
 
     Raises:
-        InputError: a set does not fit the prepared set, or `out` holds something else.
+        InputError: a set does not fit the prepared set, `out` holds something else, or students cannot be trained
+            where the recipe says.
+        IdtdError: processes that train students are lost again and again.
     """
-    config = recipe.evaluate
+    config = recipe.evaluate.without_machine()
     source = PreparedSet.open(prepared)
     document = source.document
     opened = [_opened(one, source, recipe, device, progress) for one in sets]
@@ -72,72 +70,61 @@ def run(
     elif not storage.is_empty(out) and not (out / scores.FILE).is_file():
         raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
 
-    clip, classes = document.clip, len(document.classes)
-    normalisation = Normalisation(document.mean, document.std, device)
-    task = registry.Task(classes, clip.frames, clip.height, clip.width)
-    architectures = [config.student.model_copy(update={"name": name}) for name in (config.student.name, *config.across)]
-    for architecture in architectures:
-        registry.build(architecture, task, 0, "cpu")  # one that cannot take these clips stops here
-    real = RealClips(*clips.load(source, "train", device, progress), classes)
-    things = trained_on.every(opened, real, source, config, device)
-    held = clips.held(source, "val" if config.split == "validation" else "test", config.scoring, device, progress)
-    if not len(held.labels_N):
-        raise InputError(
-            f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
-        )
-
-    def predict(
-        protocol: EvaluateConfig, thing: TrainedOn, number: int, watch: Callable[[int, torch.Tensor], None]
-    ) -> Predictions:
-        return scoring.score(protocol, number, task, normalisation, thing.videos(number), thing.segments, held, watch)
-
+    bench = Bench(
+        Inputs(
+            f"{parents} {section_digest(config)} {device}",
+            tuple(opened),
+            prepared,
+            config,
+            device,
+            torch.get_num_threads(),
+            students.sharing(recipe.evaluate, device),
+        ),
+        progress,
+    )
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
-    known = Scores(out, provenance.hardware(device))
-    protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
-    decides = [parents["prepared"] + section_digest(_deciding(protocol)) for protocol in protocols]
-    students = [(d, thing, number) for d in decides for thing in things for number in range(thing.students)]
-    done = sum(config.fit.updates(thing.pieces) for d, thing, n in students if known.knows(d, thing.digest, n))
-    judged = []
+    known = Scores(out)
+    decides = [parents["prepared"] + section_digest(_deciding(protocol)) for protocol in bench.protocols]
+    keys = {
+        student: Scores.key(decides[student.architecture], bench.things[student.thing].digest, student.seed)
+        for student in bench.students()
+    }
+    every = {key: student for student, key in keys.items()}  # sets that are the same to the byte share theirs
+    todo = {key: student for key, student in every.items() if key not in known}
+    total, left = (sum(bench.updates(student) for student in some.values()) for some in (every, todo))
     # Updates, not students, so that the bar moves and the time left is known while one trains.
-    with progress.stage("evaluate", sum(config.fit.updates(thing.pieces) for _, thing, _ in students), done) as bar:
-        for protocol, decided in zip(protocols, decides, strict=True):
-            for thing in things:
-                said, seconds = [], 0.0
-                for number in range(thing.students):
-                    facts = {"trained_on": thing.set or thing.method, "student": f"{number + 1} of {thing.students}"}
-                    if len(protocols) > 1:
-                        facts["architecture"] = protocol.student.name
-                    train = partial(predict, protocol, thing, number, partial(_advance, bar, facts))
-                    one, took = known.get_or_compute(decided, thing.digest, number, train)
-                    bar.advance(0, **facts, top1=one.top(1))
-                    said.append(one)
-                    seconds += took
-                judged.append(Judged(thing, protocol.student.name, said, seconds))
+    with progress.stage("evaluate", total, total - left) as bar:
+        results = students.said(bench, list(todo.values()), recipe.evaluate, bar)
+        for key, result in zip(todo, results, strict=True):
+            known.add(key, result)
+            bar.advance(0, **bench.facts(todo[key]), top1=result.predictions.top(1))
 
+    judged = []
+    for architecture, protocol in enumerate(bench.protocols):
+        for number, thing in enumerate(bench.things):
+            found = [known[keys[Student(architecture, number, seed)]] for seed in range(thing.students)]
+            seconds = sum(one.seconds for one in found)
+            judged.append(Judged(thing, protocol.student.name, [one.predictions for one in found], seconds))
+    classes = len(document.classes)
     report = ReportDocument(
         parents=parents,
         source=document.source,
         classes=document.classes,
         chance=1 / classes,
         scored_split=config.split,
-        scored_videos=len(held.labels_N),
+        scored_videos=len(bench.held.labels_N),
         protocol=config,
-        results=tuple(one.result(held.labels_N.cpu(), classes) for one in judged),
+        results=tuple(one.result(bench.held.labels_N.cpu(), classes) for one in judged),
         differences=tuple(differences([one for one in judged if one.student == config.student.name])),
-        hardware="; ".join(known.hardware),
+        hardware="; ".join(dict.fromkeys(known[key].hardware for key in keys.values())),
         versions=provenance.versions(),
     )
-    columns = _columns(opened, real, clip.frames)
+    columns = _columns(opened, bench.real, document.clip.frames)
     contact_sheet(document.classes, columns).save(out / SHEET)
     storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns)))
     storage.write_text(out / TEXT, markdown.render(report))
     report.write(out)  # last: it marks the folder as complete
     return report
-
-
-def _advance(bar: Task, facts: dict[str, str], _step: int, _loss: torch.Tensor) -> None:
-    """One update of a student is done. The loss is not looked at: that would wait for the GPU."""
-    bar.advance(1, **facts)
 
 
 def _opened(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from idtd_cli import storage
 from idtd_cli.runlog import read_lines
-from idtd_cli.students.predictions import Predictions
+from idtd_cli.stages.evaluate.students import Said
 
 FILE = "scores.jsonl"
 
@@ -20,42 +17,33 @@ FILE = "scores.jsonl"
 class Scores:
     """The lines of a report folder. Those of other data, of another protocol or another set are passed over."""
 
-    def __init__(self, folder: Path, hardware: str) -> None:
-        self._path, self._hardware = folder / FILE, hardware
-        #: what the students that were asked for were trained on, in the order in which they were
-        self.hardware: dict[str, None] = {}
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
         self._lines = list(read_lines(self._path))
         self._known = {line["key"]: line for line in self._lines if "place" in line and "hardware" in line}
 
-    def knows(self, protocol: str, trained_on: str, number: int) -> bool:
-        """Whether a student was trained already."""
-        return self._key(protocol, trained_on, number) in self._known
-
-    def get_or_compute(
-        self, protocol: str, trained_on: str, number: int, compute: Callable[[], Predictions]
-    ) -> tuple[Predictions, float]:
-        """What a student says, and its seconds, computed and written down unless they are known.
+    @staticmethod
+    def key(protocol: str, trained_on: str, seed: int) -> str:
+        """What a student's line is found by.
 
         Args:
             protocol: digest of the data and of all that decides what a student of it says.
             trained_on: digest of the set.
-            number: seed of the student.
-            compute: trains it and asks it.
+            seed: of the student.
         """
-        key = self._key(protocol, trained_on, number)
-        if key not in self._known:
-            began = time.perf_counter()
-            said = compute()
-            line: dict[str, Any] = {"key": key, "top1": said.top(1), "seconds": time.perf_counter() - began}
-            line["hardware"] = self._hardware
-            self._known[key] = line | {"found": said.found_VN.tolist(), "place": said.place_VN.tolist()}
-            self._lines.append(self._known[key])
-            # All lines anew: they are few, and none is ever cut off.
-            storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
-        known = self._known[key]
-        self.hardware[known["hardware"]] = None
-        return Predictions(torch.tensor(known["found"]), torch.tensor(known["place"])), known["seconds"]
+        return storage.sha256_bytes(f"{protocol} {trained_on} {seed}".encode())
 
-    @staticmethod
-    def _key(protocol: str, trained_on: str, number: int) -> str:
-        return storage.sha256_bytes(f"{protocol} {trained_on} {number}".encode())
+    def __contains__(self, key: str) -> bool:
+        """Whether a student was trained already."""
+        return key in self._known
+
+    def __getitem__(self, key: str) -> Said:
+        return Said(**{name: self._known[key][name] for name in ("seconds", "hardware", "found", "place")})
+
+    def add(self, key: str, said: Said) -> None:
+        """Write down what a student said."""
+        line: dict[str, Any] = {"key": key, "top1": said.predictions.top(1)} | asdict(said)
+        self._known[key] = line
+        self._lines.append(line)
+        # All lines anew: they are few, and none is ever cut off.
+        storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in self._lines))
