@@ -1,0 +1,1 @@
+"""What goes wrong outside of the code: faults, load, hostile input."""
