@@ -82,6 +82,8 @@ def run(
         ),
         progress,
     )
+    if crowded := students.crowded(recipe.evaluate, bench.inputs.threads):
+        progress.note(crowded)
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     known = Scores(out)
     decides = [parents["prepared"] + section_digest(_deciding(protocol)) for protocol in bench.protocols]

@@ -152,6 +152,17 @@ def sharing(config: EvaluateConfig, device: str) -> int:
     return 1 + -(-config.workers // (torch.cuda.device_count() if device.startswith("cuda") else 1))
 
 
+def crowded(config: EvaluateConfig, threads: int) -> str:
+    """What to say if students that are trained here at a time would be in each other's way; empty if they would not."""
+    cores = provenance.cores()
+    if config.engine != "local" or config.workers < 2 or threads == 1 or config.workers * threads <= cores:
+        return ""
+    return (
+        f"{config.workers} students at a time with {threads} threads each, on {cores} cores, hinder each other: "
+        f"OMP_NUM_THREADS={max(1, cores // config.workers)} gives each its own."
+    )
+
+
 def said(bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar: Task) -> Iterator[Said]:
     """What students say, in their order, each trained where a recipe says.
 

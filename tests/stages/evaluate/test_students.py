@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from idtd_cli import documents
+from idtd_cli import documents, provenance
 from idtd_cli.errors import InputError
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.runlog import read_lines
@@ -152,3 +152,16 @@ def test_no_digest_and_nothing_stored_depends_on_where_students_are_trained() ->
     # The cells of a grid are filled where the recipe says.
     cell = recipe(evaluate__engine="ray", evaluate__workers=3, grid={"seeds": 1}).cells()[0].recipes[0]
     assert (cell.evaluate.engine, cell.evaluate.workers) == ("ray", 3)
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "sentence"),
+    [(4, 4, "OMP_NUM_THREADS=2 gives"), (16, 2, "OMP_NUM_THREADS=1 gives"), (4, 2, ""), (16, 1, ""), (1, 8, "")],
+)
+def test_students_that_hinder_each_other_are_told_of(
+    workers: int, threads: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "cores", lambda: 8)
+    told = students.crowded(recipe(evaluate__workers=workers).evaluate, threads)
+    assert sentence in told
+    assert bool(told) == bool(sentence)
