@@ -6,6 +6,8 @@ Tensors on a GPU meet by NCCL, those of the host by Gloo.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from idtd_cli.errors import STOPPED, IdtdError, InputError
 
 #: How long one waits for another: rank 0 may be validating meanwhile. Where a process ends, torchrun ends all at once.
 _PATIENCE = timedelta(hours=12)
+_WHICH = "torchrun says which; the same command with --resume goes on."
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,32 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise IdtdError(
-            "Another process of this run has ended.", "torchrun says which; the same command with --resume goes on."
-        ) from error
+        raise IdtdError("Another process of this run has ended.", _WHICH) from error
+
+
+def told_to_end(*_: object) -> None:
+    """What SIGTERM does: torchrun sends it to those that are left, wherever they are.
+
+    Raises:
+        IdtdError: in these words, unless another reason to end was there first.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise IdtdError("torchrun ends this run: another process of it has ended, or torchrun was stopped.", _WHICH)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """The end of a rank that is told to end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are for the main thread to handle
+        return
+    before = signal.signal(signal.SIGTERM, told_to_end)
+    try:
+        yield
+    except BaseException:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process ends by itself, and has its reason
+        raise
+    signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -176,7 +202,8 @@ def started() -> Iterator[Ranks]:
     store, number, of = next(iter(rendezvous("env://", timeout=_PATIENCE)))
     distributed.init_process_group(backend, store=store, rank=number, world_size=of, timeout=_PATIENCE)
     try:
-        yield ranks
+        with _in_words():
+            yield ranks
     except BaseException as error:
         # torchrun's own process keeps the store: it is there after any rank.
         if store.add("idtd/failed", 1) == 1:

@@ -20,6 +20,11 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
+class Engine(str, Enum):
+    local = "local"
+    ray = "ray"
+
+
 RecipeOption = Annotated[
     str | None,
     typer.Option(

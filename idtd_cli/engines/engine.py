@@ -1,4 +1,4 @@
-"""What an engine is, and what it gives for a file that gave no result."""
+"""What an engine is: where a job runs on each of many items; and what it gives for a file that gave no result."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ class Rejected:
 
 
 class Engine(Protocol):
-    """Runs a job on each item in processes that a bad file may crash, hang or fill without harm to the others."""
+    """Runs a job on each item in processes of its own.
 
-    def __call__(
+    Results come in the order of the items, the same on every engine; few items are in flight at once. Closing the
+    generator that gives them, or an exception such as Ctrl-C in its consumer, ends the processes.
+    """
+
+    def run(
         self, job: Callable[[T], R], items: Sequence[T], *, workers: int, seconds: float, memory_mb: int
     ) -> Generator[R | Rejected, None, None]:
-        """Results come in the order of the items, the same on every engine; few items are in flight at once.
-
-        Closing the generator, or an exception such as Ctrl-C in its consumer, ends the processes.
+        """Of files, which may crash, hang or fill their process without harm to the others.
 
         Args:
             job: a function that can be pickled, with results that can be too.
@@ -37,4 +39,23 @@ class Engine(Protocol):
         Raises:
             InputError: the engine cannot be used here.
             IdtdError: no process can be started, or they are lost again and again.
+        """
+
+    def compute(
+        self, job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
+    ) -> Generator[R, None, None]:
+        """Of work of our own, which may take hours: no limits, and what it raises is raised here.
+
+        An item whose process or machine was lost is worked on again by another, three times.
+
+        Args:
+            job: a function that can be pickled, with results that can be too. It travels once, not with each item.
+            items: what it is called with, each by itself.
+            workers: items at a time; 0 takes as many as there is room for.
+            threads: that the job computes with, each: what one item takes of a machine's cores.
+            gpus: of this machine, if the job computes on one: each process sees one alone. 0: it computes on the CPU.
+
+        Raises:
+            InputError: the engine cannot be used here.
+            IdtdError: processes are lost again and again.
         """

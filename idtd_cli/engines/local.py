@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from idtd_cli import provenance
+from idtd_cli import host_memory, provenance
 from idtd_cli.engines.engine import Rejected
 from idtd_cli.errors import IdtdError
 from idtd_cli.video.decode import DecodeError
@@ -34,15 +34,72 @@ R = TypeVar("R")
 #: Items in flight for each worker. Results wait for those before them: with fewer, workers idle behind a long video.
 _AHEAD = 4
 _NUMBER = 8  #: bytes that the number of a process is sent in
+#: How often work of our own is done again whose process was lost.
+_RETRIES = 3
 
 
 def run(
     job: Callable[[T], R], items: Sequence[T], *, workers: int, seconds: float, memory_mb: int
 ) -> Generator[R | Rejected, None, None]:
-    """The engine `local`: see `Engine`."""
+    """Of files: see `Engine`."""
     if items:
         with closing(Pool(min(workers or provenance.cores(), len(items)), seconds, memory_mb)) as pool:
             yield from pool.run(job, items)
+
+
+def compute(
+    job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
+) -> Generator[R, None, None]:
+    """Of work of our own: see `Engine`."""
+    if not items:
+        return
+    workers = min(workers or max(1, provenance.cores() // threads), len(items))
+    context = _context()
+    given = (job, context.Value("i", 0), _visible(gpus), util.get_temp_dir())
+
+    def start() -> Any:
+        return ProcessPool(max_workers=workers, initializer=_begin_computing, initargs=given, context=context)
+
+    def submit(item: T) -> Any:
+        try:
+            return pool.schedule(_compute, args=(item,))
+        except RuntimeError:
+            return None  # the pool is broken, as is found once it is this item's turn
+
+    pool, source, lost = start(), iter(items), 0
+    pending: deque[tuple[T, Any]] = deque()
+    try:
+        while True:
+            for item in islice(source, 2 * workers - len(pending)):
+                pending.append((item, submit(item)))
+            if not pending:
+                return
+            item, future = pending[0]
+            try:
+                if future is None:
+                    raise BrokenProcessPool("it could not be submitted")
+                result = future.result()
+            except (ProcessExpired, BrokenProcessPool) as error:
+                lost += 1
+                if lost > _RETRIES:
+                    raise IdtdError(
+                        f"A process that computes was lost {lost} times ({_end(error)}).",
+                        "If memory ran out, take fewer --workers; the same command goes on from there.",
+                    ) from error
+                if isinstance(error, ProcessExpired):
+                    pending[0] = item, submit(item)
+                    continue
+                pool.stop()
+                pool.join()
+                pool = start()
+                pending = deque((item, submit(item)) for item, _ in pending)
+                continue
+            pending.popleft()
+            lost = 0
+            yield result
+    finally:
+        pool.stop()
+        pool.join()
 
 
 class Pool:
@@ -137,10 +194,15 @@ class Pool:
             raise BrokenProcessPool from error
         except ProcessExpired as error:
             self._end_groups(error.pid)
-            code = error.exitcode or 0
-            if code == -signal.SIGALRM:
+            if error.exitcode == -signal.SIGALRM:
                 return Rejected(f"took longer than {self._seconds:g} s")
-            return Rejected(f"crashed the decoder ({f'signal {-code}' if code < 0 else f'exit code {code}'})")
+            return Rejected(f"crashed the decoder ({_end(error)})")
+
+
+def _end(error: ProcessExpired | BrokenProcessPool) -> str:
+    """How a process ended."""
+    code = getattr(error, "exitcode", 0) or 0
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _guard(job: Callable[[T], R], item: T, seconds: float, memory_mb: int) -> R | Rejected:
@@ -198,6 +260,34 @@ def _limit(memory_mb: int) -> None:
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _visible(gpus: int) -> list[str]:
+    """The first GPUs of those that this process sees, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (named.split(",") if named else [str(number) for number in range(gpus)])[:gpus]
+
+
+def _begin_computing(job: Callable[[Any], Any], begun: Any, gpus: list[str], scratch: str) -> None:
+    """Start of a process that computes: on a GPU of its own, if there are enough, and for as long as ours lives."""
+    global _job
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.setpgid(0, 0)
+    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
+    if gpus:
+        with begun.get_lock():
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpus[begun.value % len(gpus)]
+            begun.value += 1
+    host_memory.keep()  # as the command does
+    _job = job
+
+
+#: What this process does, if it is one that computes.
+_job: Callable[[Any], Any]
+
+
+def _compute(item: Any) -> Any:
+    return _job(item)
 
 
 def _context() -> Any:

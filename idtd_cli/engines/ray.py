@@ -1,4 +1,4 @@
-"""A Ray cluster: its tasks run batches of items, each item in the same guarded process as on this machine."""
+"""A Ray cluster. Its tasks run batches of files, each file in the same guarded process as on this machine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import platform
 import re
 import socket
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from idtd_cli import host_memory
 from idtd_cli.engines import local
 from idtd_cli.engines.engine import Rejected
 from idtd_cli.errors import IdtdError, InputError
@@ -28,13 +31,13 @@ R = TypeVar("R")
 _BATCH = 4
 #: How often Ray runs a task again whose process or node was lost.
 _RETRIES = 3
-_NEEDS = "Every node needs idtd-cli[ray] in the same version, and the videos under the same paths."
+_NEEDS = "Every node needs idtd-cli[ray] in the same version, and the files under the same paths."
 
 
 def run(
     job: Callable[[T], R], items: Sequence[T], *, workers: int, seconds: float, memory_mb: int
 ) -> Generator[R | Rejected, None, None]:
-    """The engine `ray`: see `Engine`. The cluster is the one that RAY_ADDRESS names, else the one that runs here.
+    """Of files: see `Engine`. The cluster is the one that RAY_ADDRESS names, else the one that runs here.
 
     Tasks of one process each, rather than actors: Ray places them where there is room, and runs those again whose
     process or node was lost.
@@ -45,33 +48,80 @@ def run(
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if not cpus:
             raise InputError("The Ray cluster has no CPUs.", "Add a node to it with `ray start --address=ADDRESS`.")
-        at_once = workers or 2 * cpus  # Ray runs no more than there are CPUs; the others are next
         task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_run_batch)
         batches = (list(items[start : start + _BATCH]) for start in range(0, len(items), _BATCH))
-        pending: deque[Any] = deque()  # in order
-        running: list[Any] = []
-        try:
-            while True:
-                _, running = ray.wait(running, num_returns=len(running), timeout=0) if running else ([], [])
-                for batch in islice(batches, max(0, min(at_once - len(running), 2 * at_once - len(pending)))):
-                    pending.append(task.remote(job, batch, seconds, memory_mb, Path.cwd(), _versions()))
-                    running.append(pending[-1])
-                if not pending:
-                    return
-                if pending[0] in running:
-                    ray.wait(running, num_returns=1)
-                else:
-                    yield from _results(ray, pending.popleft())
-        finally:
-            for reference in pending:
-                ray.cancel(reference, force=True)
+        calls = (partial(task.remote, job, batch, seconds, memory_mb, Path.cwd(), _versions()) for batch in batches)
+        # Ray runs no more than there are CPUs; the others are next.
+        for results in _in_order(ray, calls, workers or 2 * cpus, "decode", "a batch of videos"):
+            yield from results
+
+
+def compute(
+    job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
+) -> Generator[R, None, None]:
+    """Of work of our own: see `Engine`. A task is an item, and takes as many CPUs of a node as it has threads."""
+    if not items:
+        return
+    with _cluster() as ray:
+        needed = {"CPU": threads} | ({"GPU": 1} if gpus else {})
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        room = [min(int(node.get(name, 0) // count) for name, count in needed.items()) for node in nodes]
+        if not any(room):
+            raise InputError(
+                f"No node of the Ray cluster has the {threads} CPUs{' and the GPU' if gpus else ''} that it takes.",
+                "OMP_NUM_THREADS says how many it takes; `ray start --num-cpus` how many a node has.",
+            )
+        task = ray.remote(num_cpus=threads, num_gpus=needed.get("GPU", 0), max_retries=_RETRIES)(_compute)
+        shared = ray.put(job)
+        calls = (partial(task.remote, shared, item, Path.cwd(), _versions_of_networks()) for item in items)
+        yield from _in_order(ray, calls, workers or 2 * sum(room), "compute", "a computation")
+
+
+def _in_order(
+    ray: Any, calls: Iterable[Callable[[], Any]], at_once: int, doing: str, what: str
+) -> Generator[Any, None, None]:
+    """The results of tasks, which are started as others end; twice as many as run at once may wait for the first."""
+    source = iter(calls)
+    pending: deque[Any] = deque()  # in order
+    running: list[Any] = []
+    try:
+        while True:
+            _, running = ray.wait(running, num_returns=len(running), timeout=0) if running else ([], [])
+            for call in islice(source, max(0, min(at_once - len(running), 2 * at_once - len(pending)))):
+                pending.append(call())
+                running.append(pending[-1])
+            if not pending:
+                return
+            if pending[0] in running:
+                ray.wait(running, num_returns=1)
+            else:
+                yield _result(ray, pending.popleft(), doing, what)
+    finally:
+        for reference in pending:
+            ray.cancel(reference, force=True)
 
 
 def _run_batch(
     job: Callable[[T], R], items: list[T], seconds: float, memory_mb: int, folder: Path, versions: dict[str, str]
 ) -> list[R | Rejected]:
-    """The task, on some node of the cluster."""
-    found = _versions()
+    """A task of files, on some node of the cluster."""
+    _settle(folder, versions, _versions())
+    return list(_pool(seconds, memory_mb).run(job, items))
+
+
+def _compute(job: Callable[[T], R], item: T, folder: Path, versions: dict[str, str]) -> R:
+    """A task of work of our own, on some node of the cluster."""
+    host_memory.keep()  # as the command does
+    _settle(folder, versions, _versions_of_networks())
+    return job(item)
+
+
+def _settle(folder: Path, versions: dict[str, str], found: dict[str, str]) -> None:
+    """Begin a task: with the same software, in the folder that relative paths are meant from.
+
+    Raises:
+        IdtdError: this node has other versions.
+    """
     if found != versions:
         name = next(name for name in {**versions, **found} if found.get(name) != versions.get(name))
         raise IdtdError(
@@ -79,8 +129,7 @@ def _run_batch(
             f"and this machine {versions.get(name, 'not at all')}.",
             _NEEDS,
         )
-    os.chdir(folder)  # for relative paths
-    return list(_pool(seconds, memory_mb).run(job, items))
+    os.chdir(folder)
 
 
 @functools.cache
@@ -94,19 +143,23 @@ def _versions() -> dict[str, str]:
     return {"idtd-cli": __version__, **decode.versions("pyav")}
 
 
-def _results(ray: Any, reference: Any) -> list[Any]:
+def _versions_of_networks() -> dict[str, str]:
+    """Of what decides what a network computes."""
+    return {"idtd-cli": __version__, "torch": metadata.version("torch")}
+
+
+def _result(ray: Any, reference: Any, doing: str, what: str) -> Any:
     try:
-        results: list[Any] = ray.get(reference)
+        return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, IdtdError):
             raise error.cause from error
-        raise IdtdError(f"A node of the Ray cluster cannot decode: {error.cause}.", _NEEDS) from error
+        raise IdtdError(f"A node of the Ray cluster cannot {doing}: {error.cause}.", _NEEDS) from error
     except ray.exceptions.RayError as error:
         raise IdtdError(
-            f"The Ray cluster lost a batch of videos {_RETRIES + 1} times ({type(error).__name__}).",
+            f"The Ray cluster lost {what} {_RETRIES + 1} times ({type(error).__name__}).",
             "Its logs say why; the same command goes on from there.",
         ) from error
-    return results
 
 
 @contextmanager

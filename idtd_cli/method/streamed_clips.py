@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -28,6 +28,10 @@ class StreamedClips:
         self._fetch = fetch
         self._reader = ThreadPoolExecutor(1, "clips")
         self._next: tuple[Tensor, Future[Tensor]] | None = None
+
+    def __reduce__(self) -> tuple[type[StreamedClips], tuple[Any, ...]]:
+        """For another process: what is being read stays here."""
+        return StreamedClips, (self._fetch, self.shape, self.device)
 
     def clips(self, index_B: Tensor) -> Tensor:
         """These clips, (B, F, 3, H, W) uint8, on the device.

@@ -32,7 +32,7 @@ from idtd_cli.recipe.methods import (
 )
 from idtd_cli.recipe.networks import AugmentationConfig, FitConfig, StudentConfig, StudentName
 from idtd_cli.recipe.prepare import ClipConfig, DecodeConfig, PrepareConfig, SplitConfig
-from idtd_cli.recipe.section import Section, deciding, flat, section_digest
+from idtd_cli.recipe.section import Section, flat, section_digest
 from idtd_cli.recipe.whole import Cell, Recipe
 
 __all__ = [
@@ -73,7 +73,6 @@ __all__ = [
     "StudentFitConfig",
     "StudentName",
     "TrajectoryMatchingConfig",
-    "deciding",
     "flat",
     "followed",
     "load",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -51,8 +51,6 @@ class ScoringConfig(Section):
 class EvaluateConfig(Section):
     """`idtd evaluate`."""
 
-    MACHINE: ClassVar[frozenset[str]] = frozenset({"together"})
-
     students: int = Field(5, ge=1, description="students trained on each set; `--seeds` sets it")
     full_students: int = Field(2, ge=0, description="students trained on the full data; 0 leaves it out")
     split: Literal["test", "validation"] = Field("test", description="what is scored; tune on validation alone")
@@ -78,21 +76,37 @@ class EvaluateConfig(Section):
     lossy: bool = Field(
         False, description="train as many students on the MP4s for people of each set, to say what these cost"
     )
-    together: Whole | None = Field(
-        None,
-        description="students of a set that train at once, at most: the same scores but for rounding; null: one on a "
-        "CPU, five on a GPU",
+    # Left out of what is stored: no result depends on where and beside how many others
+    # a student is trained, but for rounding.
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        exclude=True,
+        description="where students are trained. local: on this machine; ray: on a Ray cluster (extra `ray`); "
+        "`--engine` sets it",
     )
-
-    def together_on(self, device: str) -> int:
-        """How many students train at once on a device, at most."""
-        return self.together or (5 if device.startswith("cuda") else 1)
+    workers: int = Field(
+        0,
+        ge=0,
+        exclude=True,
+        description="students that are trained at a time, each by a process of its own; 0: one here, in this process, "
+        "and on a Ray cluster as many as there is room for; `--workers` sets it",
+    )
+    together: Whole = Field(
+        1,
+        exclude=True,
+        description="students of a set that a process trains at once, as one network, at most: the same scores but "
+        "for rounding",
+    )
 
     @model_validator(mode="after")
     def _fits_the_student(self) -> EvaluateConfig:
         if self.student.name in self.across or len(set(self.across)) < len(self.across):
             raise ValueError(f"across names an architecture twice: {', '.join((self.student.name, *self.across))}")
         return self
+
+    def without_machine(self) -> EvaluateConfig:
+        """The section without what is no part of a result: where, and how many at a time, students are trained."""
+        return EvaluateConfig.model_validate(self.model_dump())
 
 
 def scoring_problem(scoring: ScoringConfig, clip: ClipConfig) -> str | None:

@@ -133,6 +133,9 @@ class Recipe(Section):
     def _changed(self, changes: list[tuple[str, Any]]) -> dict[str, Any]:
         """Every key with its value, some of them changed."""
         content = self.model_dump(mode="json")
+        content["evaluate"] |= {
+            key: getattr(self.evaluate, key) for key in ("engine", "workers", "together")
+        }  # not stored
         for one, other in combinations(sorted(key for key, _ in changes), 2):
             if f"{other}.".startswith(f"{one}."):
                 raise ValueError(f"{other} is changed twice" + (f", once as part of {one}" if one != other else ""))

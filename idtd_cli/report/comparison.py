@@ -11,9 +11,7 @@ from idtd_cli.report.summary import between, heading, name, ordered, percent, pr
 from idtd_cli.report.text import aligned
 
 #: How many students there are, of which other architectures, and what they see of a set, is told with each result.
-_TOLD = frozenset(
-    f"evaluate.{key}" for key in ("students", "full_students", "soft_labels", "across", "plain", "lossy", "together")
-)
+_TOLD = frozenset(f"evaluate.{key}" for key in ("students", "full_students", "soft_labels", "across", "plain", "lossy"))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from idtd_cli.errors import InputError
 from idtd_cli.method.streamed_clips import Clips, StreamedClips
-from idtd_cli.prepared import PreparedSet
+from idtd_cli.prepared import PreparedSet, Row
 from idtd_cli.recipe import ScoringConfig, scoring_problem
 from idtd_cli.report import summary
 from idtd_cli.runlog import Progress
@@ -30,8 +31,8 @@ def load(
 
     Of videos that are stored as several draws, F are the frames of the first, or of as many as `draws` asks for.
 
-    Results do not depend on where the clips are; `progress` is told if it is not the memory. The memory of the host is
-    that of so many `processes`, that load the same; GPUs are each one's own.
+    Results do not depend on where the clips are; `progress` is told if it is not the memory. The device's memory is
+    that of so many `processes`, that load the same.
 
     Raises:
         InputError: a shard is damaged.
@@ -41,16 +42,13 @@ def load(
     labels_N = torch.tensor([row.label for row in rows], dtype=torch.int64, device=device)
     frames = clip.drawn_frames * draws
     shape = (len(rows), frames, 3, clip.height, clip.width)
-    size, free = torch.Size(shape).numel(), free_bytes(device) // (1 if device.startswith("cuda") else processes)
+    size, free = torch.Size(shape).numel(), free_bytes(device) // processes
     if size > SHARE * free:
         progress.note(
             f"The {split} clips of {source.folder} take {summary.size(size)}, more than {SHARE:.0%} of the free memory "
             f"({summary.size(free)}): they are read as they are drawn."
         )
-
-        def fetch(index: list[int]) -> Tensor:
-            return source.read([rows[number] for number in index], pinned=device.startswith("cuda"))[:, :frames]
-
+        fetch = partial(_fetch, source, rows, frames, device.startswith("cuda"))
         return StreamedClips(fetch, shape, torch.device(device)), labels_N
     videos_NF3HW = torch.empty(shape, dtype=torch.uint8, device=device)
     step = max(1, _AT_A_TIME * len(rows) // max(1, size))
@@ -59,7 +57,14 @@ def load(
     return videos_NF3HW, labels_N
 
 
-def held(source: PreparedSet, split: str, scoring: ScoringConfig, device: str, progress: Progress) -> LabelledVideos:
+def _fetch(source: PreparedSet, rows: Sequence[Row], frames: int, pinned: bool, index: list[int]) -> Tensor:
+    """What streamed clips are read by; it can go to another process."""
+    return source.read([rows[number] for number in index], pinned)[:, :frames]
+
+
+def held(
+    source: PreparedSet, split: str, scoring: ScoringConfig, device: str, progress: Progress, processes: int = 1
+) -> LabelledVideos:
     """The videos of a split that students are asked for, with as many draws of each as the scoring looks at.
 
     Raises:
@@ -68,7 +73,7 @@ def held(source: PreparedSet, split: str, scoring: ScoringConfig, device: str, p
     if problem := scoring_problem(scoring, source.document.clip):
         raise InputError(f"{source.folder} cannot be scored as the recipe says: {problem}.")
     draws = scoring.views if source.document.clip.draws > 1 else 1
-    return LabelledVideos(*load(source, split, device, progress, draws=draws), draws=draws)
+    return LabelledVideos(*load(source, split, device, progress, processes, draws), draws=draws)
 
 
 def free_bytes(device: str) -> int:

@@ -14,7 +14,7 @@ from idtd_cli import documents, storage
 from idtd_cli.distilled import SUMS, digest
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.prepared import PreparedDocument
-from idtd_cli.recipe import Cell, FigureName, Recipe, deciding
+from idtd_cli.recipe import Cell, FigureName, Recipe, flat
 from idtd_cli.report import table
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.figures.table_chart import table_chart
@@ -248,7 +248,7 @@ class _Work:
 
         The digest is of all these settings but the seed. Should two agree in it, the stages refuse the second.
         """
-        base, here = (deciding(prepare.without_machine(each)) for each in (self._base, recipe))
+        base, here = (flat(prepare.without_machine(each)) for each in (self._base, recipe))
         parts = tuple(f"{part}." for part in settings)
         within = {key: value for key, value in here.items() if f"{key}.".startswith(parts) and key != "distill.seed"}
         changes = [

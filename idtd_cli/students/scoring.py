@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from idtd_cli.method.normalisation import Normalisation, PeerNormalisation
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
-from idtd_cli.recipe import EvaluateConfig
+from idtd_cli.recipe import EvaluateConfig, StudentConfig
 from idtd_cli.students import registry
 from idtd_cli.students.predictions import Predictions, predict
 from idtd_cli.students.training import LabelledVideos, fit_together
+
+T = TypeVar("T")
 
 
 def score(
@@ -50,26 +53,23 @@ def score(
 
 
 def lots(
-    protocol: EvaluateConfig,
-    numbers: Sequence[int],
-    device: str,
-    train: Callable[[Sequence[int]], Sequence[Predictions]],
-) -> Iterator[dict[int, Predictions]]:
-    """What students say, lot by lot: those that train at once.
+    student: StudentConfig, numbers: Sequence[int], most: int, train: Callable[[Sequence[int]], Sequence[T]]
+) -> Iterator[T]:
+    """What comes of students that train lot by lot, those of a lot at once; in their order.
 
-    As many as the protocol wants; one after another where several cannot be one network; and fewer from then on when
-    they do not fit into the device's memory.
+    One after another where several cannot be one network, and fewer from then on when they do not fit into the
+    device's memory.
 
     Args:
-        protocol: of these students.
+        student: which networks they are.
         numbers: of these students.
-        device: where they train.
+        most: so many train at once, at most.
         train: trains some at once, as `score` does.
 
     Raises:
         torch.OutOfMemoryError: not even one fits.
     """
-    most = protocol.together_on(device) if protocol.student.name in registry.TOGETHER else 1
+    most = most if student.name in registry.TOGETHER else 1
     while numbers:
         lot, said = numbers[:most], None
         try:
@@ -80,5 +80,5 @@ def lots(
         if said is None:  # what was raised held on to the memory until here
             most = len(lot) // 2
         else:
-            yield dict(zip(lot, said, strict=True))
+            yield from said
             numbers = numbers[len(lot) :]

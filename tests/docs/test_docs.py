@@ -59,6 +59,8 @@ SURFACE = {
         "--protocol",
         "--students",
         "--seeds",
+        "--workers",
+        "--engine",
         "--device",
         "--json",
     ),

@@ -13,7 +13,7 @@ import pytest
 
 from idtd_cli.engines import local
 from idtd_cli.engines.engine import Rejected
-from idtd_cli.errors import IdtdError
+from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.video.decode import DecodeError
 
 
@@ -37,6 +37,13 @@ def job(item: object) -> object:
             raise KeyError("no such\nkey")
         case "pid":
             return os.getpid()
+        case "gpu":
+            return os.environ["CUDA_VISIBLE_DEVICES"]
+        case "refuse":
+            raise InputError("It does not fit.", "Make it fit.")
+        case ("lose once", path) if not Path(path).exists():
+            Path(path).write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
     return item
 
 
@@ -119,14 +126,67 @@ def test_workers_that_cannot_start_end_the_run(monkeypatch: pytest.MonkeyPatch) 
         list(local.run(job, [1, 2], workers=2, seconds=30, memory_mb=512))
 
 
+def compute(items: list[object], n: int = 2, gpus: int = 0) -> list[object]:
+    return list(local.compute(job, items, workers=n, threads=1, gpus=gpus))
+
+
+def test_results_of_work_of_our_own_come_in_order() -> None:
+    assert compute(list(range(20))) == list(range(20))
+    assert compute([]) == []
+
+
+def test_what_work_of_our_own_raises_is_raised_here() -> None:
+    with pytest.raises(InputError, match=r"It does not fit\. Make it fit\."):
+        compute([0, "refuse", 1])
+    with pytest.raises(KeyError, match="no such"):
+        compute([0, "bug", 1])
+
+
+def test_work_whose_process_is_lost_is_done_again(tmp_path: Path) -> None:
+    first, second = ("lose once", str(tmp_path / "first")), ("lose once", str(tmp_path / "second"))
+    assert compute([0, first, 1, 2, second, 3]) == [0, first, 1, 2, second, 3]
+
+
+def test_work_whose_process_is_lost_again_and_again_ends_the_run() -> None:
+    with pytest.raises(IdtdError, match=r"lost 4 times \(signal 11\)"):
+        compute([0, "segfault", 1])
+
+
+def test_each_process_sees_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = ("lose once", str(tmp_path / "lost"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
+    assert compute(["gpu", lost, "gpu"], 1, gpus=2) == ["3", lost, "5"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert compute(["gpu"], 1, gpus=2) == ["0"]
+
+
 _CHILDREN = """
 import multiprocessing, sys, time
 from idtd_cli.engines import local
 
 if __name__ == "__main__":
-    for item in local.run(time.sleep, [0, 1000, 1000, 1000], workers=2, seconds=1000, memory_mb=512):
+    for item in local.FUNCTION(time.sleep, [0, 1000, 1000, 1000], workers=2, LIMITS):
         print("started", flush=True)
 """
+_LIMITS = {"run": "seconds=1000, memory_mb=512", "compute": "threads=1, gpus=0"}
+
+
+def _start(function: str, script: Path) -> subprocess.Popen[str]:
+    """A process of a group of its own, whose workers are at it."""
+    script.write_text(_CHILDREN.replace("FUNCTION", function).replace("LIMITS", _LIMITS[function]))
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    return process
 
 
 def _running(session: int) -> list[str]:
@@ -143,21 +203,9 @@ def _running(session: int) -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
-def test_ctrl_c_ends_everything_at_once_without_noise(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(_CHILDREN)
-    process = subprocess.Popen(
-        [sys.executable, str(script)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
+@pytest.mark.parametrize("function", _LIMITS)
+def test_ctrl_c_ends_everything_at_once_without_noise(tmp_path: Path, function: str) -> None:
+    process = _start(function, tmp_path / "script.py")
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
     start = time.monotonic()
@@ -165,7 +213,20 @@ def test_ctrl_c_ends_everything_at_once_without_noise(tmp_path: Path) -> None:
     assert time.monotonic() - start < 5
     assert err.count("Traceback") == 1, err  # the one of the script itself
     assert "KeyboardInterrupt" in err
-    until = time.monotonic() + 5
-    while _running(process.pid) and time.monotonic() < until:
+    _need_gone(process.pid)
+
+
+def _need_gone(group: int) -> None:
+    until = time.monotonic() + 20
+    while _running(group) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not _running(process.pid)
+    assert not _running(group)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
+def test_work_of_our_own_does_not_outlive_a_command_that_is_killed(tmp_path: Path) -> None:
+    """An item may take hours; a worker would look for its pool only then."""
+    process = _start("compute", tmp_path / "script.py")
+    process.kill()
+    process.communicate(timeout=20)
+    _need_gone(process.pid)

@@ -1,16 +1,13 @@
-"""The Ray engine on a cluster of its own: one node, two CPUs, free ports, all in a folder that goes away."""
+"""The Ray engine on a cluster of its own: one node, two CPUs."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,48 +18,17 @@ from idtd_cli.engines.engine import Rejected
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.stages import prepare
 from tests import tiny
-from tests.engines import test_local
+from tests.engines import clusters, test_local
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'idtd-cli[ray]'")
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a cluster."""
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:  # short: it holds sockets
-        log = Path(folder) / "log"
-        options = ["--head", "--port=0", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options, f"--temp-dir={folder}", "--block"]
-        with log.open("w") as file:
-            process = subprocess.Popen(
-                command,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"},
-                start_new_session=True,
-            )
-        address = Path(folder) / "ray_current_cluster"  # Ray writes it last, after it has said that it runs
-        try:
-            until = time.monotonic() + 60
-            while not address.exists() or not address.read_text():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < until, log.read_text()
-                time.sleep(0.1)
-            yield address.read_text()
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            finally:
-                _kill_group(process.pid)
-
-
-def _kill_group(group: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
+    with clusters.head(2) as address:
+        yield address
 
 
 @pytest.fixture
@@ -97,6 +63,9 @@ def job(item: object) -> object:
             _kill_task()
         case "lose task":
             _kill_task()
+        case ("lose once", path) if not Path(path).exists():
+            Path(path).write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
     return test_local.job(item)
 
 
@@ -112,6 +81,10 @@ def _parent(process: int) -> int:
 
 def run(items: list[object], seconds: float = 30) -> list[object]:
     return list(engine.run(job, items, workers=0, seconds=seconds, memory_mb=512))
+
+
+def compute(items: list[object], workers: int = 0) -> list[object]:
+    return list(engine.compute(job, items, workers=workers, threads=1, gpus=0))
 
 
 # What needs no cluster comes before the connection that the module keeps.
@@ -178,8 +151,10 @@ def test_processes_that_are_lost_again_and_again_end_the_run(monkeypatch: pytest
 @pytest.mark.usefixtures("connected")
 def test_a_node_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_versions", lambda: {"pyav": "0.0.1"})
-    with pytest.raises(IdtdError, match=r"The Ray node \S+ has .* and this machine"):
-        run([0])
+    monkeypatch.setattr(engine, "_versions_of_networks", lambda: {"torch": "0.0.1"})
+    for function in (run, compute):
+        with pytest.raises(IdtdError, match=r"The Ray node \S+ has .* and this machine"):
+            function([0])
 
 
 @pytest.mark.usefixtures("connected")
@@ -195,3 +170,17 @@ def test_closing_ends_the_processes(tmp_path: Path) -> None:
     while waiting.exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert not waiting.exists()
+
+
+@pytest.mark.usefixtures("connected")
+def test_work_of_our_own(tmp_path: Path) -> None:
+    """In order, no more at a time than asked for, again if its process was lost; and what it raises is raised here."""
+    (tmp_path / "met").mkdir()
+    lost = ("lose once", str(tmp_path / "lost"))
+    assert compute([0, 1, lost, 2, 3]) == [0, 1, lost, 2, 3]
+    assert compute([("meet", str(tmp_path / "met"))] * 4, workers=1) == [1] * 4
+    assert compute([]) == []
+    with pytest.raises(InputError, match=r"It does not fit\. Make it fit\."):
+        compute([0, "refuse", 1])
+    with pytest.raises(IdtdError, match="A node of the Ray cluster cannot compute: 'no such"):
+        compute([0, "bug", 1])

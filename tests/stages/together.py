@@ -1,6 +1,7 @@
 """What each of the processes does that `test_ranks.py` has torchrun start: `runs PREPARED OUT`, or a way to go wrong.
 
-The ways to go wrong come before the arguments of a command: rank 1 `dies`, or it `fails` and says why.
+The ways to go wrong come before the arguments of a command: rank 1 `dies`, or it `fails` and says why; or a rank is
+`killed RANK STEP`, once it has taken so many steps of a run.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +70,30 @@ def _runs(prepared: Path, out: Path) -> None:
             sys.stdout.write(f"rank {those.number} was stopped\n")
 
 
+def _kill_after(steps: int) -> None:
+    match = import_module("idtd_cli.stages.distill.match")  # the package calls its function so, too
+    distil_from = match.distil
+
+    def mortal(*given: Any) -> Iterator[Any]:
+        *_, done = given
+        for taken, step in enumerate(distil_from(*given), done):
+            if taken == steps:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield step
+
+    match.distil = mortal  # type: ignore[attr-defined]
+
+
 def main() -> None:
     what, *rest = sys.argv[1:]
     if what == "runs":
         _runs(*map(Path, rest))
         return
-    if os.environ["RANK"] == "1":
+    if what == "killed":
+        rank, steps, *rest = rest
+        if os.environ.get("RANK", "0") == rank:
+            _kill_after(int(steps))
+    elif os.environ["RANK"] == "1":
         does = {"dies": lambda: os.kill(os.getpid(), signal.SIGKILL), "fails": _fail}[what]
         Quiet.advance = lambda *_, **__: does()  # type: ignore[method-assign]
     sys.argv[1:] = rest

@@ -29,6 +29,13 @@ def evaluate(
         typer.Option(metavar="NAMES", help="Further architectures, with commas between, or `all`: evaluate.across."),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Same as --set evaluate.students=N.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Students that are trained at a time, one by default. Same as --set evaluate.workers=N."),
+    ] = None,
+    engine: Annotated[
+        options.Engine | None, typer.Option(help="Where students are trained. Same as --set evaluate.engine=E.")
+    ] = None,
     device: options.DeviceOption = options.Device.auto,
     json: Annotated[bool, typer.Option("--json", help="Print report.json and nothing else on stdout.")] = False,
 ) -> None:
@@ -40,7 +47,12 @@ def evaluate(
     from idtd_cli.students.registry import STUDENTS
 
     named = [f"evaluate.protocol={protocol}"] if protocol is not None else []
-    overrides = [*named, *(set_ or []), *([f"evaluate.students={seeds}"] if seeds is not None else [])]
+    asked = {"students": seeds, "workers": workers, "engine": engine.value if engine else None}
+    overrides = [
+        *named,
+        *(set_ or []),
+        *(f"evaluate.{key}={value}" for key, value in asked.items() if value is not None),
+    ]
     chosen = options.recipe(recipe, on, overrides)
     if students is not None:
         names = [name for name in STUDENTS if name != chosen.evaluate.student.name] if students == "all" else [students]

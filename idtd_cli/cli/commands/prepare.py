@@ -1,17 +1,11 @@
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from idtd_cli.cli import options, output
-
-
-class Engine(str, Enum):
-    local = "local"
-    ray = "ray"
 
 
 def prepare(
@@ -35,7 +29,7 @@ def prepare(
         typer.Option(help="For a trial: this many videos of each class and split. Same as --set prepare.limit=N."),
     ] = None,
     engine: Annotated[
-        Engine | None, typer.Option(help="Where the processes run. Same as --set prepare.decode.engine=E.")
+        options.Engine | None, typer.Option(help="Where the processes run. Same as --set prepare.decode.engine=E.")
     ] = None,
     download: Annotated[
         bool,

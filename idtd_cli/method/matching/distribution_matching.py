@@ -31,12 +31,17 @@ class DistributionMatching(Matching):
         return _Look.of(network, self._real.shard, real_CBD, self._config.dm.common)
 
 
+#: Share of the squared lengths of class means below which what clips differ by is rounding.
+_NOTHING = 1e-12
+
+
 @dataclass(frozen=True)
 class _Look:
     """The real clips as one network sees them.
 
     `scatter` is the squared distance of a clip from its class mean, summed over classes: divided by it, the loss is
-    free of a network's scale, and 1 means class means as far off as single clips are.
+    free of a network's scale, and 1 means class means as far off as single clips are. Where the clips of a class do not
+    differ, as where each class has one, the squared lengths of the class means take its place.
     """
 
     network: Network
@@ -48,7 +53,9 @@ class _Look:
     @classmethod
     def of(cls, network: Network, shard: Shard, real_CBD: Tensor, common: float) -> _Look:
         mean_C1D = real_CBD.float().mean(1, keepdim=True)
-        scatter = shard.ranks.sum((real_CBD.float() - mean_C1D).square().sum(2).mean(1).sum())
+        own = torch.stack([(real_CBD.float() - mean_C1D).square().sum(2).mean(1).sum(), mean_C1D.square().sum()])
+        scatter, lengths = shard.ranks.sum(own)
+        scatter = torch.where(scatter > _NOTHING * lengths, scatter, lengths)
         return cls(network, shard, mean_C1D, scatter.clamp(min=torch.finfo(torch.float32).tiny), common)
 
     def embed(self, x_B3THW: Tensor) -> Tensor:

@@ -93,7 +93,8 @@ def _run(
         storage.sweep(out)
         source.verify(progress)
 
-    real = RealClips(*clips.load(source, "train", device, progress, ranks.here), task.classes)
+    sharing = 1 if device.startswith("cuda") else ranks.here  # GPUs are each one's own
+    real = RealClips(*clips.load(source, "train", device, progress, sharing), task.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
     trajectories = _trajectories(trained, recipe.distill, task) if trained else None
     validation = None

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from idtd_cli.method.parametrisation import Stored
 from idtd_cli.method.shard import Shard
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.method.views import RealViews
-from idtd_cli.ranks import Ranks
+from idtd_cli.ranks import Ranks, told_to_end
 from idtd_cli.recipe import DistillConfig
 from idtd_cli.report.contact_sheet import contact_sheet, png
 from idtd_cli.run_folder import RunFolder
@@ -180,17 +179,18 @@ def _held_back(signals: Sequence[signal.Signals]) -> Iterator[Callable[[], bool]
     With Ctrl-C, SIGINT, it is the user who asks; torchrun passes SIGTERM on.
     """
     came = threading.Event()
-    # Another handler than Python's own is the wish of whoever runs us, and only the main thread may set one.
-    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    # Another handler than the usual ones is the wish of whoever runs us, and only the main thread may set one.
+    usual = {signal.SIGINT: (signal.default_int_handler,), signal.SIGTERM: (signal.SIG_DFL, told_to_end)}
     in_main = threading.current_thread() is threading.main_thread()
-    ours = [number for number in signals if in_main and signal.getsignal(number) is usual[number]]
+    before = {number: signal.getsignal(number) for number in signals if in_main}
+    ours = {number: handler for number, handler in before.items() if handler in usual[number]}
     for number in ours:
         signal.signal(number, lambda *_: came.set())
     try:
         yield came.is_set
     finally:
-        for number in ours:
-            signal.signal(number, usual[number])
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 def _record(steps: list[Step], scores: dict[int, float], metrics: Metrics, config: DistillConfig) -> dict[str, float]:

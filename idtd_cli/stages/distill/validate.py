@@ -65,9 +65,9 @@ class Validation:
         train = LabelledVideos(videos_NT3HW, labels_N, soft if self.recipe.evaluate.soft_labels else None)
 
         students = [seeds.of_validation(config.seed, number) for number in range(config.validate_students)]
-        protocol, task, device = self.recipe.evaluate, self.task, str(labels_N.device)
+        protocol, task = self.recipe.evaluate, self.task
 
         def some(lot: Sequence[int]) -> list[Predictions]:
             return score(protocol, lot, task, self.normalisation, [train] * len(lot), segments, self.held, watch)
 
-        return fmean(one.top(1) for lot in lots(protocol, students, device, some) for one in lot.values())
+        return fmean(one.top(1) for one in lots(protocol.student, students, protocol.together, some))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 import torch
@@ -15,7 +12,6 @@ from numpy.typing import NDArray
 from idtd_cli import documents, provenance, storage
 from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.errors import InputError
-from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig, Recipe, section_digest
@@ -23,15 +19,14 @@ from idtd_cli.report import html, markdown, summary
 from idtd_cli.report.contact_sheet import contact_sheet, frames_last, png
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.report.videos import shown
-from idtd_cli.runlog import Progress, Task
-from idtd_cli.stages import clips
-from idtd_cli.stages.evaluate import other_sets, scores, trained_on
+from idtd_cli.runlog import Progress
+from idtd_cli.stages.evaluate import other_sets, scores, students
 from idtd_cli.stages.evaluate.judged import Judged, differences
 from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.stages.evaluate.scores import Scores
-from idtd_cli.stages.evaluate.trained_on import Distilled, Shelf, TrainedOn
-from idtd_cli.students import registry, scoring
-from idtd_cli.students.predictions import Predictions
+from idtd_cli.stages.evaluate.students import Bench, Inputs, Student
+from idtd_cli.stages.evaluate.trained_on import Distilled, Shelf
+from idtd_cli.students import registry
 
 PAGE = "report.html"
 TEXT = "report.md"
@@ -48,13 +43,14 @@ def run(
         prepared: the prepared set with the real clips.
         out: the report folder, new, or that of this same evaluation; one of fewer sets, students or architectures
             grows, and no student that was scored for it is trained again.
-        recipe: its `evaluate` section is the protocol.
+        recipe: its `evaluate` section is the protocol, and says where students are trained.
         device: "cpu" or "cuda".
         progress: where to report to.
 
     Raises:
-        InputError: a set does not fit the prepared set, or `out` holds something else or is being made by another
-            process.
+        InputError: a set does not fit the prepared set, `out` holds something else or is being made by another
+            process, or students cannot be trained where the recipe says.
+        IdtdError: processes that train students are lost again and again.
     """
     with storage.alone(out, progress.note) as scratch:
         return _run(sets, prepared, out, recipe, device, progress, scratch)
@@ -69,7 +65,7 @@ def _run(
     progress: Progress,
     scratch: Path | None,
 ) -> ReportDocument:
-    config = recipe.evaluate
+    config = recipe.evaluate.without_machine()
     source = PreparedSet.open(prepared)
     document = source.document
     shelf = Shelf()
@@ -90,70 +86,62 @@ def _run(
         raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
     source.verify(progress)
 
-    clip, classes = document.clip, len(document.classes)
-    normalisation = Normalisation(document.mean, document.std, device)
-    task = registry.Task(classes, clip.frames, clip.height, clip.width)
-    architectures = [config.student.model_copy(update={"name": name}) for name in (config.student.name, *config.across)]
-    for architecture in architectures:
-        registry.build(architecture, task, 0, "cpu")  # one that cannot take these clips stops here
-    real = RealClips(*clips.load(source, "train", device, progress), classes)
-    things = trained_on.every(opened, real, source, config, device)
-    held = clips.held(source, "val" if config.split == "validation" else "test", config.scoring, device, progress)
-    if not len(held.labels_N):
-        raise InputError(
-            f"{prepared} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
-        )
-
-    def facts(protocol: EvaluateConfig, thing: TrainedOn, numbers: Sequence[int]) -> dict[str, str]:
-        called = ", ".join(str(number + 1) for number in numbers)
-        told = {"trained_on": thing.set or thing.method, "student": f"{called} of {thing.students}"}
-        return told | ({"architecture": protocol.student.name} if config.across else {})
-
-    def predict(protocol: EvaluateConfig, thing: TrainedOn, bar: Task, numbers: Sequence[int]) -> list[Predictions]:
-        watch = partial(_advance, bar, len(numbers), facts(protocol, thing, numbers))
-        videos = thing.videos_of(numbers)
-        return scoring.score(protocol, numbers, task, normalisation, videos, thing.segments, held, watch)
-
+    bench = Bench(
+        Inputs(
+            f"{parents} {section_digest(config)} {device}",
+            tuple(opened),
+            prepared,
+            config,
+            device,
+            torch.get_num_threads(),
+            students.sharing(recipe.evaluate, device),
+        ),
+        progress,
+    )
+    for protocol in bench.protocols:
+        if recipe.evaluate.together > 1 and protocol.student.name not in registry.TOGETHER:
+            progress.note(f"{protocol.student.name} students train one after another: several cannot be one network.")
+    if crowded := students.crowded(recipe.evaluate, bench.inputs.threads):
+        progress.note(crowded)
     storage.make_folder(out)  # everything that can be wrong with the input was looked at
     storage.sweep(out)
-    known = Scores(out, provenance.hardware(device), progress)
-    protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
-    decides = [parents["prepared"] + section_digest(for_one_student(protocol)) for protocol in protocols]
-    students = [(d, thing, number) for d in decides for thing in things for number in range(thing.students)]
-    done = sum(config.fit.updates(thing.pieces) for d, thing, n in students if known.knows(d, thing.digest, n))
-    judged = []
+    known = Scores(out, progress)
+    decides = [parents["prepared"] + section_digest(for_one_student(protocol)) for protocol in bench.protocols]
+    keys = {
+        student: Scores.key(decides[student.architecture], bench.things[student.thing].digest, student.seed)
+        for student in bench.students()
+    }
+    every = {key: student for student, key in keys.items()}  # sets that are the same to the byte share theirs
+    todo = {key: student for key, student in every.items() if key not in known}
+    total, left = (sum(bench.updates(student) for student in some.values()) for some in (every, todo))
     # Updates, not students, so that the bar moves and the time left is known while one trains.
-    with progress.stage("evaluate", sum(config.fit.updates(thing.pieces) for _, thing, _ in students), done) as bar:
-        for protocol, decided in zip(protocols, decides, strict=True):
-            if config.together_on(device) > 1 and protocol.student.name not in registry.TOGETHER:
-                progress.note(
-                    f"{protocol.student.name} students train one after another: several cannot be one network."
-                )
-            for thing in things:
-                missing = [n for n in range(thing.students) if not known.knows(decided, thing.digest, n)]
-                began = time.perf_counter()
-                for lot in scoring.lots(protocol, missing, device, partial(predict, protocol, thing, bar)):
-                    known.add(decided, thing.digest, lot, time.perf_counter() - began)
-                    top1 = fmean(one.top(1) for one in lot.values())
-                    bar.advance(0, **facts(protocol, thing, [*lot]), top1=top1)
-                    began = time.perf_counter()
-                said, seconds = zip(*(known.get(decided, thing.digest, n) for n in range(thing.students)), strict=True)
-                judged.append(Judged(thing, protocol.student.name, list(said), sum(seconds)))
+    with progress.stage("evaluate", total, total - left) as bar:
+        results = students.said(bench, list(todo.values()), recipe.evaluate, bar)
+        for key, result in zip(todo, results, strict=True):
+            known.add(key, result)
+            bar.advance(0, **bench.facts([todo[key]]), top1=result.predictions.top(1))
 
+    judged = []
+    for architecture, protocol in enumerate(bench.protocols):
+        for number, thing in enumerate(bench.things):
+            found = [known[keys[Student(architecture, number, seed)]] for seed in range(thing.students)]
+            seconds = sum(one.seconds for one in found)
+            judged.append(Judged(thing, protocol.student.name, [one.predictions for one in found], seconds))
+    classes = len(document.classes)
     report = ReportDocument(
         parents=parents,
         source=document.source,
         classes=document.classes,
         chance=1 / classes,
         scored_split=config.split,
-        scored_videos=len(held.labels_N),
+        scored_videos=len(bench.held.labels_N),
         protocol=config,
-        results=tuple(one.result(held.labels_N.cpu(), classes) for one in judged),
+        results=tuple(one.result(bench.held.labels_N.cpu(), classes) for one in judged),
         differences=tuple(differences([one for one in judged if one.student == config.student.name])),
-        hardware="; ".join(known.hardware),
+        hardware="; ".join(dict.fromkeys(known[key].hardware for key in keys.values())),
         versions=provenance.versions(),
     )
-    columns = _columns(opened, real, clip.frames)
+    columns = _columns(opened, bench.real, document.clip.frames)
     storage.write_bytes(out / SHEET, png(contact_sheet(document.classes, columns)))
     storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns, scratch)))
     storage.write_text(out / TEXT, markdown.render(report))
@@ -164,11 +152,6 @@ def _run(
 def for_one_student(config: EvaluateConfig) -> EvaluateConfig:
     """What decides the score of a student: not how many others there are, nor on what else they are trained."""
     return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False, "lossy": False})
-
-
-def _advance(bar: Task, students: int, facts: dict[str, str], _step: int, _loss: torch.Tensor) -> None:
-    """One update of some students is done. The loss is not looked at: that would wait for the GPU."""
-    bar.advance(students, **facts)
 
 
 def _opened(

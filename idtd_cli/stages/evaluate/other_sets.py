@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idtd_cli import storage
@@ -24,7 +26,7 @@ from idtd_cli.engines import engine
 from idtd_cli.engines import registry as engines
 from idtd_cli.errors import InputError
 from idtd_cli.method.normalisation import IMAGENET
-from idtd_cli.method.streamed_clips import Clips
+from idtd_cli.method.streamed_clips import Clips, StreamedClips
 from idtd_cli.prepared import PreparedDocument, PreparedSet
 from idtd_cli.recipe import ClipConfig, DecodeConfig
 from idtd_cli.report.summary import size
@@ -73,12 +75,25 @@ class OtherSet:
     def stored_frames(self) -> int:
         return len(self.labels_N) * self.frames
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: a copy, where torch would share the memory; clips that are streamed are read there."""
+        videos = self.videos_NF3HW.cpu().numpy() if isinstance(self.videos_NF3HW, Tensor) else self.videos_NF3HW
+        labels = self.labels_N.cpu().numpy()
+        return _received, (self.path, self.digest, videos, labels, self.stored_bytes, str(self.labels_N.device))
+
     def example_CT3HW(self) -> Tensor:
         """The first video of each class, as bytes."""
         first_C = torch.searchsorted(self.labels_N, self.labels_N.unique())
         videos = self.videos_NF3HW
         found = videos[first_C] if isinstance(videos, Tensor) else videos.clips(first_C)
         return found.round().clamp(0, 255).to(torch.uint8)
+
+
+def _received(
+    path: Path, digest: str, videos: Any, labels: NDArray[np.int64], stored_bytes: int, device: str
+) -> OtherSet:
+    videos_NF3HW = videos if isinstance(videos, StreamedClips) else torch.from_numpy(videos).to(device)
+    return OtherSet(path, digest, videos_NF3HW, torch.from_numpy(labels).to(device), stored_bytes)
 
 
 def is_other(address: str) -> bool:

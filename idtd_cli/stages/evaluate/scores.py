@@ -6,15 +6,14 @@ A line ends in the digest of its content; of one that is damaged, the student is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from idtd_cli import storage
 from idtd_cli.runlog import Progress
-from idtd_cli.students.predictions import Predictions
+from idtd_cli.stages.evaluate.students import Said
 
 FILE = "scores.jsonl"
 _KINDS = {"key": str, "top1": float, "seconds": float, "hardware": str, "found": list, "place": list}
@@ -25,44 +24,34 @@ class Scores:
     is no line of ours as well.
     """
 
-    def __init__(self, folder: Path, hardware: str, progress: Progress) -> None:
-        self._path, self._hardware = folder / FILE, hardware
-        #: what the students that were asked for were trained on, in the order in which they were
-        self.hardware: dict[str, None] = {}
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        self._path = folder / FILE
         self._known = {line["key"]: line for line in _read(self._path, progress)}
 
-    def knows(self, protocol: str, trained_on: str, number: int) -> bool:
-        """Whether a student was trained already."""
-        return self._key(protocol, trained_on, number) in self._known
-
-    def add(self, protocol: str, trained_on: str, said: Mapping[int, Predictions], seconds: float) -> None:
-        """Write down what students say that were trained at once.
+    @staticmethod
+    def key(protocol: str, trained_on: str, seed: int) -> str:
+        """What a student's line is found by.
 
         Args:
             protocol: digest of the data and of all that decides what a student of it says.
             trained_on: digest of the set.
-            said: by the number, which is the seed, of each student.
-            seconds: that all of them took.
+            seed: of the student.
         """
-        hardware = self._hardware + (f", {len(said)} students at once" if len(said) > 1 else "")
-        for number, one in said.items():
-            key = self._key(protocol, trained_on, number)
-            line: dict[str, Any] = {"key": key, "top1": one.top(1), "seconds": seconds / len(said)}
-            line["hardware"] = hardware
-            self._known[key] = line | {"found": one.found_VN.tolist(), "place": one.place_VN.tolist()}
+        return storage.sha256_bytes(f"{protocol} {trained_on} {seed}".encode())
+
+    def __contains__(self, key: str) -> bool:
+        """Whether a student was trained already."""
+        return key in self._known
+
+    def __getitem__(self, key: str) -> Said:
+        return Said(**{name: self._known[key][name] for name in ("seconds", "hardware", "found", "place")})
+
+    def add(self, key: str, said: Said) -> None:
+        """Write down what a student said."""
+        self._known[key] = {"key": key, "top1": said.predictions.top(1)} | asdict(said)
         # All lines anew: they are few, and none is ever cut off.
         lines = (line | {"sha256": _digest(line)} for line in self._known.values())
         storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in lines))
-
-    def get(self, protocol: str, trained_on: str, number: int) -> tuple[Predictions, float]:
-        """What a student says that is known, and its seconds."""
-        known = self._known[self._key(protocol, trained_on, number)]
-        self.hardware[known["hardware"]] = None
-        return Predictions(torch.tensor(known["found"]), torch.tensor(known["place"])), known["seconds"]
-
-    @staticmethod
-    def _key(protocol: str, trained_on: str, number: int) -> str:
-        return storage.sha256_bytes(f"{protocol} {trained_on} {number}".encode())
 
 
 def _read(path: Path, progress: Progress) -> Iterator[dict[str, Any]]:

@@ -67,6 +67,10 @@ class Shelf:
         self._set: DistilledSet | None = None
         self._lossy_NT3HW: torch.Tensor | None = None
 
+    def __reduce__(self) -> tuple[type[Shelf], tuple[()]]:
+        """For another process: an empty one."""
+        return Shelf, ()
+
     def take(self, path: Path) -> DistilledSet:
         """The set of a folder.
 

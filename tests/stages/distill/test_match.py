@@ -243,3 +243,12 @@ def test_tensorboard_has_to_be_there(prepared: Path, tmp_path: Path, monkeypatch
     ):
         distil(prepared, tmp_path / "run", tensorboard=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_classes_of_one_clip_each_are_matched(tmp_path: Path) -> None:
+    """Their clips differ from no other of their class: there is no such difference to measure the loss by."""
+    prepared = tiny.write_prepared(tmp_path / "prepared", counts={"train": 1, "test": 1})
+    run = tiny.distil(prepared, tmp_path / "run")
+    losses = [line["matching"] for line in read_lines(run / "metrics.jsonl")]
+    assert len(losses) == tiny.STEPS
+    assert all(loss < 10 for loss in losses)
