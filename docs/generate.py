@@ -30,6 +30,11 @@ from idtd_cli.sources.registry import KINDS
 DOCS = Path(__file__).parent
 _NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 _TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
+_SHIPPED = (
+    "They are in the folder `recipes/`. `idtd reproduce NAME OUT` runs one on the demo set, and with `--source` on "
+    "videos of yours; those in `paper/` say which videos they are for. A protocol, `protocols/NAME`, is also what "
+    "`idtd evaluate --protocol NAME` takes. `idtd recipes` says what each takes."
+)
 _LIMITS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}", "min_length": "{} or more"}
 
 
@@ -123,7 +128,7 @@ def _commands_page() -> str:
         needed = [f"{p.name} {p.value.strip('`')}" for p in options if p.required]
         optional = ["[OPTIONS]"] if len(options) > len(needed) else []
         usage = " ".join(["idtd", name, *(p.name for p in arguments), *needed, *optional])
-        parts += [f"## idtd {name}", summary, f"```\n{usage}\n```"]
+        parts += [f"## idtd {name}", summary, f"```text\n{usage}\n```"]
         if arguments:
             parts.append(_table(("Argument", "Meaning"), [(f"`{p.name}`", p.help) for p in arguments]))
         rows = [
@@ -191,11 +196,11 @@ def _recipes_page() -> str:
         rows = [(f"`{k.name}`", _kind(k.field), _default(k), k.field.description or "") for k in part.keys]
         if rows:
             parts.append(_table(("Key", "Value", "Default", "Meaning"), rows))
-    parts += ["## The recipes that come with idtd", "They are in the folder `recipes/`."]
+    parts += ["## The recipes that come with idtd", _SHIPPED]
     for name, path in recipe.shipped().items():
         shipped = recipe.load(path)
         text = path.read_text(encoding="utf-8").rstrip()
-        parts += [f"### {name}", shipped.description, f"```\nidtd reproduce {name} OUT\n```", f"```yaml\n{text}\n```"]
+        parts += [f"### {name}", shipped.description, f"```yaml\n{text}\n```"]
     return _page(parts)
 
 
@@ -207,7 +212,7 @@ def _sources_page() -> str:
         "which is taken for the first of these kinds that it looks like. `idtd sources` prints this list.",
     ]
     for name, kind in KINDS.items():
-        parts += [f"## {name}", f"```\n{kind.EXPECTS}\n```"]
+        parts += [f"## {name}", f"```text\n{kind.EXPECTS}\n```"]
     return _page(parts)
 
 
