@@ -27,7 +27,7 @@ class Document(BaseModel):
     FILE: ClassVar[str]
     COMMAND: ClassVar[str]
 
-    created_by: str = f"idtd {__version__}"
+    created_by: str = Field(f"idtd {__version__}", description="the program that wrote it, and its version")
     parents: dict[str, str] = Field(description="sha256 of each thing that this was made from")
 
     def write(self, folder: Path) -> Path:

@@ -29,11 +29,14 @@ COMMANDS = [block for block in BLOCKS if block.commands]
 GIVEN: dict[str, tuple[str, ...]] = {
     "README.md": (),
     "docs/commands.md": ("sets/pixel", "other-report"),
+    "docs/start.md": (),
+    "docs/preparing.md": (),
+    "docs/budget.md": ("prepared",),
     "docs/evaluation.md": ("prepared", "sets/idtd", "theirs.pt", "their-videos"),
     "docs/publishing.md": ("sets/idtd", "report"),
 }
 #: Pages with many commands.
-LONG = ("docs/commands.md",)
+LONG = ("docs/commands.md", "docs/start.md")
 #: Python of these pages has tests of its own: test_docs, test_using.
 PYTHON_ELSEWHERE = ("docs/distilled-sets.md", "docs/using.md")
 
@@ -51,11 +54,15 @@ def test_every_block_is_run_or_says_why_not() -> None:
 
 
 @pytest.mark.parametrize("block", COMMANDS, ids=str)
-def test_commands_are_there(block: Block) -> None:
+def test_commands_are_there(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for each in BLOCKS:
+        if each.page == block.page and (named := re.match(r"# ([-\w]+\.yaml)\n", each.text)):
+            Path(named[1]).write_text(each.text, encoding="utf-8")
     for words in block.commands:
         if "idtd_cli" in words:  # python -m idtd_cli, torchrun … -m idtd_cli
             words = ["idtd", *words[words.index("idtd_cli") + 1 :]]
-        CHECKS[Path(words[0]).name](words[1:])
+        CHECKS[words[0].rpartition("/")[2]](words[1:])
 
 
 def _idtd(arguments: list[str]) -> None:
