@@ -13,6 +13,7 @@ import inspect
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -277,7 +278,7 @@ def _docstring_parts(docstring: str) -> Iterator[str]:
         if not below.startswith("    "):
             yield paragraph
             continue
-        entries = re.split(r"\n(?! )", inspect.cleandoc(below))
+        entries = re.split(r"\n(?! )", textwrap.dedent(below))
         named = (re.sub(r"\s+", " ", entry).partition(": ") for entry in entries)
         yield f"{title}:\n\n" + "\n".join(f"- `{name}`: {meaning}" for name, _, meaning in named)
 
