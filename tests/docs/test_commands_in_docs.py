@@ -37,6 +37,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
 }
 #: Pages with many commands.
 LONG = ("docs/commands.md", "docs/start.md")
+SETTING = re.compile(r"([A-Z_]+)=(.*)")
 #: Python of these pages has tests of its own: test_docs, test_using.
 PYTHON_ELSEWHERE = ("docs/distilled-sets.md", "docs/using.md")
 
@@ -48,7 +49,9 @@ def test_every_block_is_run_or_says_why_not() -> None:
     run = {block.page for block in COMMANDS if not block.reasons}
     assert run == set(GIVEN)
     unknown = [
-        str(block) for block in COMMANDS if not block.reasons and {words[0] for words in block.commands} != {"idtd"}
+        str(block)
+        for block in COMMANDS
+        if not block.reasons and {_without_settings(words)[0] for words in block.commands} != {"idtd"}
     ]
     assert unknown == [], "a line that no test runs, in a block without `<!-- not run: … -->`"
 
@@ -59,10 +62,16 @@ def test_commands_are_there(block: Block, tmp_path: Path, monkeypatch: pytest.Mo
     for each in BLOCKS:
         if each.page == block.page and (named := re.match(r"# ([-\w]+\.yaml)\n", each.text)):
             Path(named[1]).write_text(each.text, encoding="utf-8")
-    for words in block.commands:
+    for words in map(_without_settings, block.commands):
         if "idtd_cli" in words:  # python -m idtd_cli, torchrun … -m idtd_cli
             words = ["idtd", *words[words.index("idtd_cli") + 1 :]]
-        CHECKS[words[0].rpartition("/")[2]](words[1:])
+        if check := CHECKS.get(words[0].rpartition("/")[2]):  # others are programs of the system
+            check(words[1:])
+
+
+def _without_settings(words: list[str]) -> list[str]:
+    """A command without the `NAME=value` before it."""
+    return words[next(place for place, word in enumerate(words) if not SETTING.match(word)) :]
 
 
 def _idtd(arguments: list[str]) -> None:
@@ -97,12 +106,7 @@ def _pip(arguments: list[str]) -> None:
         assert f"\n{extra} = [" in text
 
 
-def _any(arguments: list[str]) -> None:
-    """A program of the system."""
-
-
-CHECKS = {"idtd": _idtd, "make": _make, "python": _python, "python3": _python, "pip": _pip, ".": _any}
-
+CHECKS = {"idtd": _idtd, "make": _make, "python": _python, "python3": _python, "pip": _pip}
 
 #: A demo set that is drawn in a second.
 SMALL = {"classes": 3, "train": 6, "test": 2, "size": 32, "frames": 12}
@@ -151,7 +155,9 @@ def at_home(small_recipe: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, marks=[pytest.mark.slow] * (page in LONG)) for page in GIVEN])
-def test_a_page_runs(page: str, things: Path, at_home: Path, idtd: Callable[..., Done]) -> None:
+def test_a_page_runs(
+    page: str, things: Path, at_home: Path, idtd: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("videos", *GIVEN[page]):
         if (things / name).is_dir():
             shutil.copytree(things / name, at_home / name)
@@ -161,6 +167,10 @@ def test_a_page_runs(page: str, things: Path, at_home: Path, idtd: Callable[...,
         if block.language == "python" and page not in PYTHON_ELSEWHERE:
             exec(block.text, {})
         for words in [] if block.reasons else block.commands:
-            assert words[0] == "idtd"
-            done = idtd(*words[1:])
+            program, *arguments = _without_settings(words)
+            assert program == "idtd"
+            with monkeypatch.context() as given:
+                for setting in filter(None, map(SETTING.match, words[: -len(arguments) - 1])):
+                    given.setenv(*setting.groups())
+                done = idtd(*arguments)
             assert done.code == 0, f"{block}: {' '.join(words)}\n{done.err}"
