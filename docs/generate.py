@@ -1,5 +1,5 @@
 """Writes the pages that follow from the code: commands.md from the command line, recipes.md from the recipe models,
-sources.md from the kinds of source.
+sources.md from the kinds of source, python.md from the names that `idtd_cli` offers and what they give.
 
     python docs/generate.py           writes them
     python docs/generate.py --check   exits 1 and names those that are stale
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -23,13 +25,22 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from typer.models import ArgumentInfo
 
-from idtd_cli import recipe
+import idtd_cli
+from idtd_cli import errors, recipe
 from idtd_cli.cli.app import app
+from idtd_cli.distilled import SetDocument
+from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.sources.registry import KINDS
+from idtd_cli.training_set import TrainingSet
 
 DOCS = Path(__file__).parent
 _NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 _TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
+_SHIPPED = (
+    "They are in the folder `recipes/`. `idtd reproduce NAME OUT` runs one on the demo set, and with `--source` on "
+    "videos of yours; those in `paper/` say which videos they are for. A protocol, `protocols/NAME`, is also what "
+    "`idtd evaluate --protocol NAME` takes. `idtd recipes` says what each takes."
+)
 _LIMITS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}", "min_length": "{} or more"}
 
 
@@ -45,7 +56,12 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """File name → text of every generated page."""
-    return {"commands.md": _commands_page(), "recipes.md": _recipes_page(), "sources.md": _sources_page()}
+    return {
+        "commands.md": _commands_page(),
+        "recipes.md": _recipes_page(),
+        "sources.md": _sources_page(),
+        "python.md": _python_page(),
+    }
 
 
 def stale() -> list[str]:
@@ -123,7 +139,7 @@ def _commands_page() -> str:
         needed = [f"{p.name} {p.value.strip('`')}" for p in options if p.required]
         optional = ["[OPTIONS]"] if len(options) > len(needed) else []
         usage = " ".join(["idtd", name, *(p.name for p in arguments), *needed, *optional])
-        parts += [f"## idtd {name}", summary, f"```\n{usage}\n```"]
+        parts += [f"## idtd {name}", summary, f"```text\n{usage}\n```"]
         if arguments:
             parts.append(_table(("Argument", "Meaning"), [(f"`{p.name}`", p.help) for p in arguments]))
         rows = [
@@ -191,11 +207,11 @@ def _recipes_page() -> str:
         rows = [(f"`{k.name}`", _kind(k.field), _default(k), k.field.description or "") for k in part.keys]
         if rows:
             parts.append(_table(("Key", "Value", "Default", "Meaning"), rows))
-    parts += ["## The recipes that come with idtd", "They are in the folder `recipes/`."]
+    parts += ["## The recipes that come with idtd", _SHIPPED]
     for name, path in recipe.shipped().items():
         shipped = recipe.load(path)
         text = path.read_text(encoding="utf-8").rstrip()
-        parts += [f"### {name}", shipped.description, f"```\nidtd reproduce {name} OUT\n```", f"```yaml\n{text}\n```"]
+        parts += [f"### {name}", shipped.description, f"```yaml\n{text}\n```"]
     return _page(parts)
 
 
@@ -207,8 +223,64 @@ def _sources_page() -> str:
         "which is taken for the first of these kinds that it looks like. `idtd sources` prints this list.",
     ]
     for name, kind in KINDS.items():
-        parts += [f"## {name}", f"```\n{kind.EXPECTS}\n```"]
+        parts += [f"## {name}", f"```text\n{kind.EXPECTS}\n```"]
     return _page(parts)
+
+
+def _python_page() -> str:
+    """The functions of the package, the classes that they give, and the errors that they raise."""
+    parts = [
+        "# Python API",
+        _NOTE,
+        "To train on a distilled set from your own program; [Train on a distilled set](using.md) shows how. Shapes "
+        "are suffixes of names: B items, N videos, K pieces of a video, C colours, or classes after `scores` and "
+        "`logits`, T frames, H×W pixels. The rest of the package is the inside of the commands, and may change.",
+    ]
+    for name in idtd_cli.__all__:
+        if inspect.isfunction(function := getattr(idtd_cli, name)):
+            parts += _callable_parts(f"## idtd_cli.{name}", function)
+    for kind in (TrainingSet, Normalisation):
+        parts += [f"## {kind.__name__}", *_docstring_parts(kind.__doc__ or "")]
+        for name, method in vars(kind).items():
+            if inspect.isfunction(method) and not name.startswith("_"):
+                parts += _callable_parts(f"### {kind.__name__}.{name}", method)
+    rows = [(f"`{name}`", field.description or "") for name, field in SetDocument.model_fields.items()]
+    parts += ["## SetDocument", *_docstring_parts(SetDocument.__doc__ or ""), _table(("Attribute", "Meaning"), rows)]
+    parts.append("## Errors")
+    for error in (errors.IdtdError, errors.InputError):
+        name = f"{error.__module__}.{error.__name__}({error.__bases__[0].__name__})"
+        parts.append(f"`{name}`: {inspect.cleandoc(error.__doc__ or '')}")
+    return _page(parts)
+
+
+class _AsWritten(str):
+    """An annotation that a signature shows without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _callable_parts(heading: str, function: Callable[..., Any]) -> list[str]:
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(annotation=_AsWritten(parameter.annotation))
+        for name, parameter in signature.parameters.items()
+        if name != "self"
+    ]
+    shown = signature.replace(parameters=parameters, return_annotation=_AsWritten(signature.return_annotation))
+    return [heading, f"```python\n{function.__name__}{shown}\n```", *_docstring_parts(function.__doc__ or "")]
+
+
+def _docstring_parts(docstring: str) -> Iterator[str]:
+    """Paragraphs; `Args:` and its like, with a list of what is indented below."""
+    for paragraph in inspect.cleandoc(docstring).split("\n\n"):
+        title, _, below = paragraph.partition(":\n")
+        if not below.startswith("    "):
+            yield paragraph
+            continue
+        entries = re.split(r"\n(?! )", textwrap.dedent(below))
+        named = (re.sub(r"\s+", " ", entry).partition(": ") for entry in entries)
+        yield f"{title}:\n\n" + "\n".join(f"- `{name}`: {meaning}" for name, _, meaning in named)
 
 
 def _kind(field: FieldInfo) -> str:

@@ -35,7 +35,7 @@ class Document(BaseModel):
     #: whether it carries the digest of its own content, as it should where nothing that is made from it would tell
     SEALED: ClassVar[bool] = False
 
-    created_by: str = f"idtd {__version__}"
+    created_by: str = Field(f"idtd {__version__}", description="the program that wrote it, and its version")
     parents: dict[str, str] = Field(description="sha256 of each thing that this was made from")
 
     def write(self, folder: Path) -> Path:

@@ -32,10 +32,11 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
     in workers the seed that `DataLoader` gives to each.
 
     Attributes:
-        document: what the set is.
+        document: what the set is, a `SetDocument`.
         classes: their names; a label is a place among these.
         normalisation: between uint8 videos and clips; `normalise` takes (…, T, 3, H, W), for real videos to test on.
-        videos_NT3HW, labels_N, logits_NKC: the set itself, as in `DistilledSet`.
+        videos_NT3HW, labels_N: the set itself, uint8 and classes.
+        logits_NKC: its soft labels, of each piece for each class; None without some.
     """
 
     def __init__(self, distilled: DistilledSet, view: View = "sta", soft_labels: bool = False) -> None:

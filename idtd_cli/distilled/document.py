@@ -22,10 +22,10 @@ class SetDocument(Document):
     FILE: ClassVar[str] = "set.json"
     COMMAND: ClassVar[str] = "idtd export RUN OUT"
 
-    method: str
+    method: str = Field(description="what made the videos")
     seed: int = Field(description="of the distillation")
     selection: Selection = Field("last", description="how the videos were chosen among those of all steps")
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = Field(description="their names, in the order of the labels")
     ipc: int = Field(
         ge=1, description="I: videos a class that the set stores, or that what it stores takes the place of"
     )
@@ -33,7 +33,7 @@ class SetDocument(Document):
     clip: ClipConfig = Field(description="of the prepared set; the videos have its frames, height and width")
     segments: int = Field(ge=1, description="K: a video is K pieces, and a student trains on views of them")
     mean: tuple[float, float, float] = Field(description="to normalise with, per channel, in 0..1")
-    std: tuple[float, float, float]
+    std: tuple[float, float, float] = Field(description="the same")
     temperature: float | None = Field(
         None,
         gt=0,
