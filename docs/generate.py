@@ -1,5 +1,5 @@
 """Writes the pages that follow from the code: commands.md from the command line, recipes.md from the recipe models,
-sources.md from the kinds of source.
+sources.md from the kinds of source; and the sentences in troubleshooting.md from the places that make errors.
 
     python docs/generate.py           writes them
     python docs/generate.py --check   exits 1 and names those that are stale
@@ -20,6 +20,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+import sentences
 from pydantic.fields import FieldInfo
 from typer.models import ArgumentInfo
 
@@ -28,6 +29,7 @@ from idtd_cli.cli.app import app
 from idtd_cli.sources.registry import KINDS
 
 DOCS = Path(__file__).parent
+_TROUBLE = DOCS / "troubleshooting.md"  # written by hand but for what stands between its marks
 _NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 _TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
 _LIMITS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}", "min_length": "{} or more"}
@@ -45,7 +47,12 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """File name → text of every generated page."""
-    return {"commands.md": _commands_page(), "recipes.md": _recipes_page(), "sources.md": _sources_page()}
+    return {
+        "commands.md": _commands_page(),
+        "recipes.md": _recipes_page(),
+        "sources.md": _sources_page(),
+        _TROUBLE.name: sentences.page(_TROUBLE.read_text(encoding="utf-8")),
+    }
 
 
 def stale() -> list[str]:

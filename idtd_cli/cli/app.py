@@ -114,7 +114,7 @@ def _unforeseen(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full ({error.filename or 'while writing'}).", "Free some space and run the command again."
     if isinstance(error, OSError):
-        return f"{error.filename or 'A file'}: {error.strerror or error}.", "IDTD_DEBUG=1 shows where."
+        return f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", "IDTD_DEBUG=1 shows where."
     return (
         f"Something that idtd did not foresee: {type(error).__name__}: {error}.",
         "IDTD_DEBUG=1 shows where; please report it.",

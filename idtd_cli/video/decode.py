@@ -194,7 +194,7 @@ def read_exact(source: Path | bytes, max_bytes: int = 1 << 30) -> Frames:
             if frames[-1].shape != frames[0].shape:
                 raise DecodeError("changes its frame size")
     except DecodeError as error:
-        raise IdtdError(f"{name} {error.reason}.") from error
+        raise IdtdError(f"{name} {error.reason}.", "Export or download the set again.") from error
     return np.stack(frames)
 
 

@@ -167,7 +167,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             1,
             "The disk is full (while writing). Free some space and run the command again.",
         ),
-        (PermissionError(13, "Permission denied", "/x/y"), 1, "/x/y: Permission denied. IDTD_DEBUG=1 shows where."),
+        (
+            PermissionError(13, "Permission denied", "/x/y"),
+            1,
+            "/x/y cannot be used: Permission denied. IDTD_DEBUG=1 shows where.",
+        ),
         (
             RuntimeError("too many dimensions"),
             1,
