@@ -120,8 +120,9 @@ def _commands_page() -> str:
         _NOTE,
         app.info.help or "",
         "Results go to stdout, everything else to stderr. The exit code is 0 when done, 2 for wrong usage or input, 1 "
-        "for a run that failed, 130 when stopped. `IDTD_DEBUG=1` shows where an error came from. `idtd --version` "
-        "prints the version.",
+        "for a run that failed, 130 when stopped; [troubleshooting.md](troubleshooting.md) has every error. "
+        "`IDTD_DEBUG=1` shows where one came from. `idtd --version` prints the version. `idtd --install-completion` "
+        "lets the TAB key complete commands, options, recipes and other values in bash, zsh, fish and PowerShell.",
     ]
     for name, command in commands().items():
         summary, example = summary_and_example(command)

@@ -12,7 +12,7 @@ import builtins
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def page(text: str, source: Source | None = None) -> str:
     A mark names the modules and folders of which it has the sentences, or `others`; of several names that fit, the
     longest has them.
     """
-    source = source or Source()
+    source = source or the_package()
     named = [name for marked in _MARKED.finditer(text) for name in marked["names"].split()]
     of: dict[str, list[Sentence]] = {}
     for sentence in source.sentences():
@@ -66,6 +66,12 @@ def page(text: str, source: Source | None = None) -> str:
         return "\n\n".join(part for part in (marked["begin"], *lists, "<!-- end -->") if part)
 
     return _MARKED.sub(written, text)
+
+
+@cache
+def the_package() -> Source:
+    """The source of idtd."""
+    return Source(PACKAGE)
 
 
 _MARKED = re.compile(r"(?P<begin><!-- sentences of (?P<names>[^>]*) -->)(?:(?!<!--).)*<!-- end -->", re.DOTALL)
@@ -139,7 +145,7 @@ class Module:
 class Source:
     """The package as text."""
 
-    root: Path = PACKAGE
+    root: Path
 
     @cached_property
     def modules(self) -> dict[str, Module]:

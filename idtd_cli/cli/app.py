@@ -39,7 +39,6 @@ app = typer.Typer(
     help="Distil a large labelled video set into a tiny synthetic one that still trains a good network.\n\n"
     "The flow: prepare, distill, export, evaluate; `reproduce` runs all of it. Each command has `--help`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

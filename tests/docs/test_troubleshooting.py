@@ -17,7 +17,7 @@ from idtd_cli.sources import registry
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
-SOURCE = sentences.Source()
+SOURCE = sentences.the_package()
 #: Errors without a hint, and why they need none.
 SAY_IT_THEMSELVES = {"OPTION must be RULE.": "the rule is what to do"}
 

@@ -9,7 +9,7 @@ from idtd_cli.cli import options, output
 
 
 def reproduce(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file or the name of a shipped recipe.")],
+    recipe: options.RecipeArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for everything; run again to go on.")],
     source: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Videos, as `idtd prepare` takes them. Default: the demo set.")
