@@ -115,7 +115,6 @@ class Module:
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }
-
         self.calls: dict[str, list[ast.Call]] = {}  #: by the name that is called
         for node in self.nodes:
             if isinstance(node, ast.Call):
@@ -185,14 +184,11 @@ class Source:
         return sorted(dict.fromkeys(found), key=lambda each: (each.module, each.line))
 
     def _of(self, module: Module) -> Iterator[Sentence]:
-        for kind, calls in module.calls.items():
-            if (
-                kind not in self.bases
-                and kind != "complain"
-                and not (kind == "ValueError" and _tells_of_recipes(module))
-            ):
-                continue
-            for node in calls:
+        told = {*self.bases, "complain"}
+        if module.name.startswith("recipe/"):  # its ValueErrors go on in a sentence: "RECIPE: KEY: REASON."
+            told.add("ValueError")
+        for kind in sorted(told & module.calls.keys()):
+            for node in module.calls[kind]:
                 for message, hint in self._arguments(module, node):
                     hints = tuple(dict.fromkeys(self._words(module, hint))) if hint else ()
                     for words in self._words(module, message):
@@ -212,10 +208,13 @@ class Source:
         )
 
     def _arguments(self, module: Module, call: ast.Call) -> Iterator[tuple[ast.expr, ast.expr | None]]:
-        given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg in ("message", "hint"))]
+        by_name = {keyword.arg: keyword.value for keyword in call.keywords}
+        given = [*call.args, *(by_name.pop(name) for name in ("message", "hint") if name in by_name)]
+        if by_name:
+            raise UnfollowedError(module.place(call))
         match given:
             case [ast.Starred(value=ast.Call(func=function))]:  # complain(*told_by(error))
-                for _, value in self._returned(_last(function)):
+                for _, value in self._returned(module, _last(function)):
                     if not isinstance(value, ast.Tuple) or len(value.elts) != 2:
                         raise UnfollowedError(module.place(call))
                     yield value.elts[0], value.elts[1]
@@ -224,12 +223,14 @@ class Source:
             case _:
                 raise UnfollowedError(module.place(call))
 
-    def _returned(self, function: str) -> list[tuple[Module, ast.expr]]:
+    def _returned(self, module: Module, function: str) -> list[tuple[Module, ast.expr]]:
+        """What a function gives that is called in a module: of several of its name, the module's own."""
+        called = self.functions.get(function, [])
         return [
-            (module, node.value)
-            for module, definition in self.functions.get(function, ())
+            (there, node.value)
+            for there, definition in [each for each in called if each[0] is module] or called
             for node in ast.walk(definition)
-            if isinstance(node, ast.Return) and node.value is not None and next(module.scopes(node)) is definition
+            if isinstance(node, ast.Return) and node.value is not None and next(there.scopes(node)) is definition
         ]
 
     def _words(self, module: Module, expression: ast.expr) -> list[str]:
@@ -258,7 +259,7 @@ class Source:
                     if name in m.constants and m.dotted.rpartition(".")[2] == there
                 ]
             case ast.Call(func=function):
-                origins = self._returned(_last(function))
+                origins = self._returned(module, _last(function))
             case _:
                 origins = []
         if not origins:
@@ -286,14 +287,23 @@ class Source:
     def _given(
         self, module: Module, function: _Function, names: list[str], name: str
     ) -> Iterator[tuple[Module, ast.expr]]:
-        """What callers hand to a function."""
+        """What callers hand to a function, or leave to its default."""
         position = names.index(name) - (names[0] in ("self", "cls"))
+        by_place = [*function.args.posonlyargs, *function.args.args][-len(function.args.defaults) or len(names) :]
+        defaults = dict(zip((argument.arg for argument in by_place), function.args.defaults, strict=True))
+        defaults |= {
+            argument.arg: value
+            for argument, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+            if value is not None
+        }
         for there in self.modules.values():
             for call in there.calls.get(function.name, ()):
                 if self._calls(there, call.func, module, function):
                     by_name = [keyword.value for keyword in call.keywords if keyword.arg == name]
                     if given := by_name or call.args[position : position + 1]:
                         yield there, given[0]
+                    elif name in defaults:
+                        yield module, defaults[name]
 
     def _calls(self, there: Module, called: ast.expr, module: Module, function: _Function) -> bool:
         """Whether a name or `module.name` that is called is this function, as far as a name can tell."""
@@ -317,9 +327,9 @@ class Source:
                     "".join(parts)
                     for parts in product(self._pieces(module, left, path), self._pieces(module, right, path))
                 ]
-            case ast.BinOp(left=left, op=ast.Div(), right=right) if not isinstance(right, ast.Constant | ast.BinOp) or (
-                isinstance(right, ast.Constant) and isinstance(right.value, str)
-            ):
+            case ast.BinOp(left=left, op=ast.Div(), right=right) if not isinstance(
+                getattr(right, "value", None), int | float
+            ):  # a path
                 return [
                     "/".join(parts)
                     for parts in product(self._pieces(module, left, path), self._pieces(module, right, path))
@@ -356,7 +366,7 @@ class Source:
                 return True
             case ast.Call(func=function):
                 name = _last(function)
-                returned = self._returned(name)
+                returned = self._returned(module, name)
                 return name in path or (
                     bool(returned) and all(self._is_accounted(m, value, (*path, name)) for m, value in returned)
                 )
@@ -406,12 +416,8 @@ def _is_builtin(name: str) -> bool:
 
 
 def _is_error(name: str, classes: dict[str, list[str]]) -> bool:
-    return _is_builtin(name) or any(_is_error(base, classes) for base in classes.get(name, ()))
-
-
-def _tells_of_recipes(module: Module) -> bool:
-    """Whether its ValueErrors go on in a sentence: "RECIPE: KEY: REASON." """
-    return module.name.startswith("recipe/")
+    others = {other: bases for other, bases in classes.items() if other != name}
+    return _is_builtin(name) or any(_is_error(base, others) for base in classes.get(name, ()))
 
 
 def _is_text(expression: ast.expr) -> bool:

@@ -124,17 +124,24 @@ def made(path, why, hint):
     return InputError(f"{path} is wrong: {why}.", hint)
 
 
+def lose(path, hint=""):
+    raise InputError(f"{path} is lost.", hint)
+
+
 def check(path, count, late):
     if count > MOST:
         raise InputError(f"{path} has {count} of at most {MOST}.", AGAIN)
     whose = f" of {path.owner}" if path else ""
     if late:
         raise InputError("It is late" + (", too late." if late > 1 else "."), words.AGAIN)
+    lose(path)
+    lose(path, hint="Look for it.")
     raise made(path, f"too small{whose}", "Take a larger one." if count else f"Take {count + 1}.")
 """,
     )
     assert [(each.message, each.hints) for each in source.sentences()] == [
         ("PATH is wrong: too small[ of OWNER].", ("Take a larger one.", "Take COUNT.")),
+        ("PATH is lost.", ("", "Look for it.")),
         ("PATH has COUNT of at most 7.", ("Do it again.",)),
         ("It is late, too late.", ("Do it again.",)),
         ("It is late.", ("Do it again.",)),
@@ -150,6 +157,7 @@ def check(path, count, late):
         "def f(x):\n    raise IdtdError(f'{x}: {x}.')",
         "raise IdtdError('It rains.', table[0])",
         "raise IdtdError(*both)",
+        "raise IdtdError('It rains.', because='of clouds')",
     ],
 )
 def test_a_message_that_cannot_be_followed_is_not_passed_over(tmp_path: Path, text: str) -> None:
