@@ -1,5 +1,6 @@
 """Writes the pages that follow from the code: commands.md from the command line, recipes.md from the recipe models,
-sources.md from the kinds of source, python.md from the names that `idtd_cli` offers and what they give.
+sources.md from the kinds of source, python.md from the names that `idtd_cli` offers and what they give; and the
+sentences in troubleshooting.md from the places that make errors.
 
     python docs/generate.py           writes them
     python docs/generate.py --check   exits 1 and names those that are stale
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+import sentences
 from pydantic.fields import FieldInfo
 from typer.models import ArgumentInfo
 
@@ -34,6 +36,7 @@ from idtd_cli.sources.registry import KINDS
 from idtd_cli.training_set import TrainingSet
 
 DOCS = Path(__file__).parent
+_TROUBLE = DOCS / "troubleshooting.md"  # written by hand but for what stands between its marks
 _NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 _TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
 _SHIPPED = (
@@ -61,6 +64,7 @@ def pages() -> dict[str, str]:
         "recipes.md": _recipes_page(),
         "sources.md": _sources_page(),
         "python.md": _python_page(),
+        _TROUBLE.name: sentences.page(_TROUBLE.read_text(encoding="utf-8")),
     }
 
 
@@ -129,8 +133,9 @@ def _commands_page() -> str:
         _NOTE,
         app.info.help or "",
         "Results go to stdout, everything else to stderr. The exit code is 0 when done, 2 for wrong usage or input, 1 "
-        "for a run that failed, 130 when stopped. `IDTD_DEBUG=1` shows where an error came from. `idtd --version` "
-        "prints the version.",
+        "for a run that failed, 130 when stopped; [troubleshooting.md](troubleshooting.md) has every error. "
+        "`IDTD_DEBUG=1` shows where one came from. `idtd --version` prints the version. `idtd --install-completion` "
+        "lets the TAB key complete commands, options, recipes and other values in bash, zsh, fish and PowerShell.",
     ]
     for name, command in commands().items():
         summary, example = summary_and_example(command)

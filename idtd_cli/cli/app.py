@@ -39,7 +39,6 @@ app = typer.Typer(
     help="Distil a large labelled video set into a tiny synthetic one that still trains a good network.\n\n"
     "The flow: prepare, distill, export, evaluate; `reproduce` runs all of it. Each command has `--help`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -111,12 +110,22 @@ def main() -> NoReturn:
 
 
 def _unforeseen(error: Exception) -> tuple[str, str]:
+    # Python calls it so, and torch of a GPU or of a CPU; by name, as torch is not imported here.
+    if type(error).__name__ in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in str(error):
+        what = str(error).partition(". ")[0].rstrip(".") or type(error).__name__
+        return (
+            f"There is too little memory: {what}.",
+            "Lower distill.batch_real, or evaluate.fit.batch for students; `idtd plan` says what a recipe takes.",
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full ({error.filename or 'while writing'}).", "Free some space and run the command again."
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{error.filename or 'A file'}: {error.strerror}.", "Change its rights, or name another place."
+        return (
+            f"{error.filename or 'A file'} cannot be used: {error.strerror}.",
+            "Change its rights, or name another place.",
+        )
     if isinstance(error, OSError):
-        return f"{error.filename or 'A file'}: {error.strerror or error}.", "IDTD_DEBUG=1 shows where."
+        return f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", "IDTD_DEBUG=1 shows where."
     return (
         f"Something that idtd did not foresee: {type(error).__name__}: {error}.",
         "IDTD_DEBUG=1 shows where; please report it.",

@@ -25,11 +25,31 @@ class Engine(str, Enum):
     ray = "ray"
 
 
+def _recipes(incomplete: str) -> list[str]:
+    """What the TAB key offers for a recipe; shells add the files that there are."""
+    from idtd_cli.recipe import shipped
+
+    return [name for name in shipped() if name.startswith(incomplete)]
+
+
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE", help="A YAML file or the name of a shipped recipe.", autocompletion=_recipes),
+]
+RecipeOrOutArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A YAML file or the name of a shipped recipe; with --from there is none.",
+        autocompletion=_recipes,
+    ),
+]
 RecipeOption = Annotated[
     str | None,
     typer.Option(
         "--recipe",
         metavar="R",
+        autocompletion=_recipes,
         help="A recipe: the path of a YAML file or the name of a shipped one. Default: the one that the input was made "
         "with; for prepare, demo.",
     ),

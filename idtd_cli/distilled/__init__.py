@@ -165,6 +165,12 @@ def _read_back(folder: Path, videos_NT3HW: Tensor, logits_NKC: Tensor | None) ->
     opened = DistilledSet.open(folder)
     for number, (found, written) in enumerate(zip(opened.videos_NT3HW, videos_NT3HW, strict=True)):
         if not torch.equal(found, written):
-            raise IdtdError(f"{opened.document.key(number)} in the shards does not read back as it was written.")
+            raise IdtdError(
+                f"{opened.document.key(number)} in the shards does not read back as it was written.",
+                "Export again; if it comes back, look at the disk and the memory of this machine.",
+            )
     if not (opened.logits_NKC is logits_NKC is None or torch.equal(opened.logits_NKC, logits_NKC)):  # type: ignore[arg-type]
-        raise IdtdError("The soft labels in the shards do not read back as they were written.")
+        raise IdtdError(
+            "The soft labels in the shards do not read back as they were written.",
+            "Export again; if it comes back, look at the disk and the memory of this machine.",
+        )

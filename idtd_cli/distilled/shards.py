@@ -103,7 +103,10 @@ def _room(folder: Path, document: SetDocument) -> Tensor:
         return torch.empty((document.count, clip.frames, 3, clip.height, clip.width), dtype=torch.uint8)
     except RuntimeError as error:
         needed = document.count * clip.frames * 3 * clip.height * clip.width / 1e9
-        raise InputError(f"The clips of {folder} need {needed:.0f} GB of memory, and there is less.") from error
+        raise InputError(
+            f"The clips of {folder} need {needed:.0f} GB of memory, and there is less.",
+            "Free some, or take a machine with more.",
+        ) from error
 
 
 def _members(
@@ -175,7 +178,10 @@ def samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[st
                 if entry.offset + entry.bytes > path.stat().st_size:  # nobody has room for what a header claims
                     raise InputError(f"{path} is cut off at {entry.name}.", AGAIN)
                 if entry.bytes > most[ending]:
-                    raise InputError(f"{path} has {entry.name} of {entry.bytes} bytes, more than a clip can take.")
+                    raise InputError(
+                        f"{path} has {entry.name} of {entry.bytes} bytes, more than a clip can take.",
+                        "Export or download the set again.",
+                    )
                 data.seek(entry.offset)
                 members[ending] = data.read(entry.bytes)
                 if len(members) == len(most):

@@ -54,4 +54,4 @@ def _read(path: Path, document: SetDocument) -> Tensor:
     try:
         return torch.from_numpy(decode.decode(File(path), whole).clip_F3HW)
     except decode.DecodeError as error:
-        raise IdtdError(f"{path} {error.reason}.") from error
+        raise IdtdError(f"{path} {error.reason}.", "Export the set again.") from error

@@ -135,7 +135,10 @@ class Pool:
                 self._pool = self._start()
                 if breakdowns == 3:
                     if not self._works:
-                        raise IdtdError("Worker processes for decoding cannot be started.") from error
+                        raise IdtdError(
+                            "Worker processes for decoding cannot be started.",
+                            "Raise prepare.decode.memory_mb, or free some memory.",
+                        ) from error
                     pending.popleft()
                     breakdowns = 0
                     yield Rejected("crashed the decoder")

@@ -119,7 +119,10 @@ def fetch(
             if name not in found.files:
                 raise InputError(f"The dataset {place} is no distilled set: it has no {name}.", "Name another one.")
             if found.files[name].size > _MAX_HEAD:
-                raise InputError(f"{name} of {place} has {found.files[name].size} bytes: it is none of idtd's.")
+                raise InputError(
+                    f"{name} of {place} has {found.files[name].size} bytes: it is none of idtd's.",
+                    "Name another dataset.",
+                )
     with client.explained(place, address=address):
         folder = _cached(api, place, SUMS, place.revision, found).parent
     commit = folder.name
@@ -295,7 +298,10 @@ def extra(fetched: Fetched, name: str, address: str) -> Path | None:
     if name not in found.files:
         return None
     if found.files[name].size > _MAX_HEAD:
-        raise InputError(f"{name} of {fetched.place} has {found.files[name].size} bytes: it is none of idtd's.")
+        raise InputError(
+            f"{name} of {fetched.place} has {found.files[name].size} bytes: it is none of idtd's.",
+            "Name another dataset.",
+        )
     with client.explained(fetched.place, address=address):
         return _cached(client.open_client(address), fetched.place, name, fetched.commit, found)
 

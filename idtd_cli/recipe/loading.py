@@ -119,9 +119,14 @@ def _read(source: str | Path, child: Path | None = None) -> tuple[Path, dict[str
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not readable as YAML: {' '.join(str(error).split())}.") from error
+        raise InputError(
+            f"{path} is not readable as YAML: {' '.join(str(error).split())}.",
+            "Mend that place; docs/recipes.md has examples.",
+        ) from error
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds no recipe: its top level must be keys and values.")
+        raise InputError(
+            f"{path} holds no recipe: its top level must be keys and values.", "docs/recipes.md has examples."
+        )
     return path, content
 
 
@@ -132,8 +137,10 @@ def _apply(content: dict[str, Any], override: str) -> None:
     try:
         value = yaml.load(text, Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"--set {override}: the value is not readable as YAML.") from error
+        raise InputError(
+            f"--set {override}: the value is not readable as YAML.", "Quote it, as in --set 'a.b=[1, 2]'."
+        ) from error
     try:
         put(content, key, value)
     except ValueError as error:
-        raise InputError(f"--set {override}: {error}.") from error
+        raise InputError(f"--set {override}: {error}.", "docs/recipes.md lists every key.") from error

@@ -101,7 +101,10 @@ class Recipe(Section):
         """
         axes = self.grid.axes
         if (count := math.prod(map(len, [self.arms, *axes.values()]))) > _MOST_CELLS:
-            raise InputError(f"The grid of the recipe {self.name} has {count} cells; {_MOST_CELLS} is the most.")
+            raise InputError(
+                f"The grid of the recipe {self.name} has {count} cells; {_MOST_CELLS} is the most.",
+                "Take values off its axes, or make several recipes of it.",
+            )
         if (runs := count * self.grid.seeds) > _MOST_DISTILLATIONS:
             raise InputError(
                 f"The grid of the recipe {self.name} asks for {runs} distillations; {_MOST_DISTILLATIONS} is the most.",

@@ -57,7 +57,10 @@ def measure(source: PreparedSet, progress: Progress) -> list[ClassRedundancy]:
     """
     drawn = [_draw(list(rows)) for _, rows in groupby(source.rows("train"), key=lambda row: row.label)]
     if len(drawn) < 2:
-        raise InputError(f"{source.folder} has one class; redundancy is measured against the mean of several.")
+        raise InputError(
+            f"{source.folder} has one class; redundancy is measured against the mean of several.",
+            "Prepare one with several.",
+        )
     inter_EC, within_EC = [], []
     with progress.stage("redundancy", EMBEDDINGS * sum(map(len, drawn))) as bar:
         for seed in range(EMBEDDINGS):

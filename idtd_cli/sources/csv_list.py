@@ -63,7 +63,7 @@ def read(place: str, fold: int) -> Source:
 
 def _file_id(text: str, where: str) -> str:
     if not text:
-        raise InputError(f"{where} has no path.")
+        raise InputError(f"{where} has no path.", "Fill its column path in, or remove the row.")
     return text if _MARK in text else relative_id(text, where)
 
 
@@ -71,7 +71,10 @@ def _part(row: dict[str, str], where: str) -> tuple[float | None, float | None]:
     """Start and end in seconds, None where the row leaves them open."""
     start, end = (_seconds(row.get(column, ""), column, where) for column in ("start", "end"))
     if end is not None and end <= (start or 0):
-        raise InputError(f"{where} ends at {_text(end)} s, which is not after its start at {_text(start or 0)} s.")
+        raise InputError(
+            f"{where} ends at {_text(end)} s, which is not after its start at {_text(start or 0)} s.",
+            "Give seconds from the start of the file, or leave the end empty.",
+        )
     return start, end
 
 
@@ -97,4 +100,7 @@ def _address(url: str, where: str) -> Address:
             return Address(url, bytes=file.seek(0, io.SEEK_END))
     except Exception as error:  # each file system of fsspec has errors of its own
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise InputError(f"{where} names {url}, which cannot be opened: {reason}.") from error
+        raise InputError(
+            f"{where} names {url}, which cannot be opened: {reason}.",
+            "Mend that; an address needs fsspec's package for its file system (s3fs, gcsfs, aiohttp).",
+        ) from error

@@ -60,7 +60,9 @@ def class_folders(
     if given:
         for split in ("train", "test"):
             if split not in given:
-                raise InputError(f"{root} has {', '.join(p.name for p in given.values())} but no {split}.txt.")
+                raise InputError(
+                    f"{root} has {', '.join(p.name for p in given.values())} but no {split}.txt.", "Give both, or none."
+                )
         entries = [entry for split, path in given.items() for entry in _list(path, split, root, medium)]
     else:
         entries = [(video_id, None, None, video_id) for video_id in walk(root)]
@@ -146,7 +148,7 @@ def class_list(root: Path) -> dict[int, str] | None:
             text, name = line.split(maxsplit=1)
             index = int(text)
         if index in classes or name in classes.values():
-            raise InputError(f"{path} has the class {line!r} twice.")
+            raise InputError(f"{path} has the class {line!r} twice.", "Keep one of the two.")
         classes[index] = name
     if not classes:
         raise InputError(f"{path} is empty.", "Write one class a line, or remove it.")

@@ -41,7 +41,7 @@ def read(place: str, fold: int) -> Source:
     root = Path(place)
     folder = _lists(root)
     if not root.is_dir():
-        raise InputError(f"There is no folder {root}.")
+        raise InputError(f"There is no folder {root}.", "Name the folder of the videos: hmdb51:FOLDER.")
     if folder is None:
         raise InputError(
             f"{root} has no lists like brush_hair_test_split{fold}.txt, nor has {_LISTS} in it or beside it.",
@@ -83,7 +83,10 @@ def _list(path: Path) -> list[tuple[str, str]]:
         text, _, mark = line.rpartition(" ")
         name = relative_id(text.strip(), where)
         if mark not in _SPLITS or not name.endswith(".avi") or "/" in name:
-            raise InputError(f"{where} is not of the form `NAME.avi 1`, with 1 for train, 2 for test or 0 for neither.")
+            raise InputError(
+                f"{where} is not of the form `NAME.avi 1`, with 1 for train, 2 for test or 0 for neither.",
+                lists.AS_SHIPPED,
+            )
         split = _SPLITS[mark]
         if split is not None:
             clips.append((name, split))

@@ -75,10 +75,13 @@ def _rows(root: Path, names: tuple[str, ...]) -> list[tuple[str, str, str]]:
     found = []
     for number, row in enumerate(lists.rows(path, _COLUMNS, ",".join((*_COLUMNS, "split"))), start=2):
         if not row["youtube_id"]:
-            raise InputError(f"{path} line {number} has no youtube_id.")
+            raise InputError(f"{path} line {number} has no youtube_id.", lists.AS_SHIPPED)
         times = row["time_start"], row["time_end"]
         if not all(time.isdecimal() and len(time) < 7 for time in times):
-            raise InputError(f"{path} line {number} is from {times[0]!r} to {times[1]!r}, which are not whole seconds.")
+            raise InputError(
+                f"{path} line {number} is from {times[0]!r} to {times[1]!r}, which are not whole seconds.",
+                lists.AS_SHIPPED,
+            )
         found.append((row["label"], row["youtube_id"], "{:06d}_{:06d}".format(*map(int, times))))
     return found
 

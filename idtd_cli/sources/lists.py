@@ -8,6 +8,9 @@ from pathlib import Path
 
 from idtd_cli.errors import InputError
 
+#: What to do about a line of an official list that is not as the owner's are.
+AS_SHIPPED = "Take the list as the set's owner ships it."
+
 
 def find(names: tuple[str, ...], folders: tuple[Path, ...], holder: str) -> Path:
     """The first file of one of these names in one of these folders.
@@ -25,7 +28,10 @@ def find(names: tuple[str, ...], folders: tuple[Path, ...], holder: str) -> Path
             if (folder / name).is_file():
                 return folder / name
     if not folders[0].is_dir():
-        raise InputError(f"There is no folder {folders[0]}.")
+        raise InputError(
+            f"There is no folder {folders[0]}.",
+            "Name the folder that holds the set; `idtd sources` says what it looks like.",
+        )
     elsewhere = " or ".join(str(folder) for folder in folders[1:])
     raise InputError(f"{folders[0]} has no {names[0]}, nor has {elsewhere}.", f"{holder} holds it.")
 
@@ -50,7 +56,7 @@ def lines(path: Path) -> list[str]:
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file in UTF-8.") from error
+        raise InputError(f"{path} is not a text file in UTF-8.", "Save it in UTF-8.") from error
 
 
 def entries(path: Path) -> Iterator[tuple[str, str]]:
@@ -88,7 +94,9 @@ def rows(path: Path, needed: tuple[str, ...], header: str) -> list[dict[str, str
             reader.fieldnames = columns
             found = [{key: value.strip() for key, value in row.items() if isinstance(value, str)} for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not readable as CSV in UTF-8 ({error}).") from error
+        raise InputError(
+            f"{path} is not readable as CSV in UTF-8 ({error}).", "Save it again as CSV in UTF-8."
+        ) from error
     if not found:
-        raise InputError(f"{path} lists no videos.")
+        raise InputError(f"{path} lists no videos.", "Give it a row for each video.")
     return found

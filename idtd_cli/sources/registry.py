@@ -53,7 +53,10 @@ def find(address: str | Path, fold: int = 1) -> Source:
     try:
         return KINDS[name].read(place, fold)
     except OSError as error:
-        raise InputError(f"{error.filename or place} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"{error.filename or place} cannot be read: {error.strerror}.",
+            "Mend that, or copy the videos to a place where it can be.",
+        ) from error
 
 
 def _split(address: str) -> tuple[str | None, str]:

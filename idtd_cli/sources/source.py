@@ -188,9 +188,9 @@ def _listed_once(videos: list[Video], real: dict[Path, Path], root: Path) -> Non
 
 def _whole(videos: list[Video], classes: tuple[str, ...], root: Path) -> None:
     if not videos:
-        raise InputError(f"{root} lists no videos.")
+        raise InputError(f"{root} lists no videos.", "Give its lists a line for each video.")
     if "" in classes:
-        raise InputError(f"{root} has a class without a name.")
+        raise InputError(f"{root} has a class without a name.", "Give it a name.")
     counts = Counter(video.label for video in videos)
     for label, name in enumerate(classes):
         if not counts[label]:

@@ -51,7 +51,10 @@ def read(place: str, fold: int) -> Source:
             else:
                 missing.append(video_id)
     if not videos:
-        raise InputError(f"{root / _VIDEOS} has none of the {len(missing)} videos that the lists of {root} name.")
+        raise InputError(
+            f"{root / _VIDEOS} has none of the {len(missing)} videos that the lists of {root} name.",
+            "Put them there, as ID.webm.",
+        )
     return checked(root.resolve().name, NAME, tuple(index), videos, root, missing=missing)
 
 
@@ -64,13 +67,16 @@ def _classes(path: Path) -> dict[str, int]:
     """Name → index of labels.json, by index; there an index is text, as in `"Closing something": "7"`."""
     content = _json(path)
     if not isinstance(content, dict) or not content:
-        raise InputError(f"{path} is not an object of label and index.")
+        raise InputError(f"{path} is not an object of label and index.", lists.AS_SHIPPED)
     if sorted(map(str, content.values())) != sorted(map(str, range(len(content)))):
-        raise InputError(f"{path} does not number its {len(content)} labels from 0 on, each with a number of its own.")
+        raise InputError(
+            f"{path} does not number its {len(content)} labels from 0 on, each with a number of its own.",
+            lists.AS_SHIPPED,
+        )
     try:
         "".join(content).encode()
     except UnicodeEncodeError as error:  # JSON can write half a letter, which no file can hold
-        raise InputError(f"{path} has a label that is not valid Unicode.") from error
+        raise InputError(f"{path} has a label that is not valid Unicode.", lists.AS_SHIPPED) from error
     return {name: int(index) for name, index in sorted(content.items(), key=lambda item: int(item[1]))}
 
 
@@ -78,7 +84,7 @@ def _list(path: Path, index: dict[str, int], labels: Path) -> list[tuple[str, in
     """Number and class of each video in a list."""
     content = _json(path)
     if not isinstance(content, list):
-        raise InputError(f"{path} is not a list of videos.")
+        raise InputError(f"{path} is not a list of videos.", lists.AS_SHIPPED)
     found = []
     for place, entry in enumerate(content, start=1):
         match entry:
@@ -86,9 +92,11 @@ def _list(path: Path, index: dict[str, int], labels: Path) -> list[tuple[str, in
             case {"id": str(number), "template": str(template)} if number.isascii() and number.isdecimal():
                 name = template.replace("[", "").replace("]", "")
             case _:
-                raise InputError(f"{path} entry {place} has no id of digits or no template.")
+                raise InputError(f"{path} entry {place} has no id of digits or no template.", lists.AS_SHIPPED)
         if name not in index:
-            raise InputError(f"{path} entry {place} is of the class {name!r}, which is not in {labels.name}.")
+            raise InputError(
+                f"{path} entry {place} is of the class {name!r}, which is not in {labels.name}.", lists.AS_SHIPPED
+            )
         found.append((number, index[name]))
     return found
 
@@ -97,4 +105,4 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not readable as JSON in UTF-8 ({error}).") from error
+        raise InputError(f"{path} is not readable as JSON in UTF-8 ({error}).", lists.AS_SHIPPED) from error

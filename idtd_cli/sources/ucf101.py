@@ -62,7 +62,9 @@ def listing(place: str, fold: int, kind: str, only: Sequence[str] | None = None)
     splits = {s: lists.find((f"{s}list{fold:02d}.txt",), folders, _HOLDER) for s in ("train", "test")}
     for name in only or ():
         if name not in index:
-            raise InputError(f"The classInd.txt of {root} has no class {name}, which is one of {kind}.")
+            raise InputError(
+                f"The classInd.txt of {root} has no class {name}, which is one of {kind}.", lists.AS_SHIPPED
+            )
     wanted = tuple(name for name in index if only is None or name in only)
     videos = [
         Video(video_id, File(root / video_id), wanted.index(label), split, recording)
@@ -85,10 +87,10 @@ def _classes(path: Path) -> dict[str, int]:
     for where, line in lists.entries(path):
         match = _CLASS.fullmatch(line)
         if match is None:
-            raise InputError(f"{where} is not of the form `1 ApplyEyeMakeup`.")
+            raise InputError(f"{where} is not of the form `1 ApplyEyeMakeup`.", lists.AS_SHIPPED)
         index, name = int(match["index"]), match["label"]
         if name in classes or index in classes.values():
-            raise InputError(f"{where} gives the class {name} or the index {index} a second time.")
+            raise InputError(f"{where} gives the class {name} or the index {index} a second time.", lists.AS_SHIPPED)
         classes[name] = index
     return dict(sorted(classes.items(), key=lambda item: item[1]))
 
@@ -102,10 +104,14 @@ def _list(path: Path, index: dict[str, int]) -> list[tuple[str, str, str]]:
         label, _, name = video_id.rpartition("/")
         match = _NAME.fullmatch(name)
         if match is None:
-            raise InputError(f"{where} is not of the form `YoYo/v_YoYo_g08_c01.avi`.")
+            raise InputError(f"{where} is not of the form `YoYo/v_YoYo_g08_c01.avi`.", lists.AS_SHIPPED)
         if label not in index:
-            raise InputError(f"{where} is of the class {label or '(none)'}, which is not in classInd.txt.")
+            raise InputError(
+                f"{where} is of the class {label or '(none)'}, which is not in classInd.txt.", lists.AS_SHIPPED
+            )
         if given and given.strip() != str(index[label]):
-            raise InputError(f"{where} gives the class {given.strip()}; in classInd.txt {label} is {index[label]}.")
+            raise InputError(
+                f"{where} gives the class {given.strip()}; in classInd.txt {label} is {index[label]}.", lists.AS_SHIPPED
+            )
         clips.append((video_id, label, match["recording"]))
     return clips

@@ -94,7 +94,10 @@ def _unpack(archive: Path, folder: Path, top: str, task: Task) -> None:
         with _opened(archive) as (members, stream):
             held, limit = sum(member.file_size for member in members), _RATIO * archive.stat().st_size + _SLACK
             if held > limit:
-                raise IdtdError(f"{archive} claims to hold {held} bytes, far more than an archive of videos can.")
+                raise IdtdError(
+                    f"{archive} claims to hold {held} bytes, far more than an archive of videos can.",
+                    "Remove it, and take it from its owner.",
+                )
             for member in members:
                 if member.is_dir():
                     continue
@@ -106,7 +109,10 @@ def _unpack(archive: Path, folder: Path, top: str, task: Task) -> None:
     except (zipfile.BadZipFile, zlib.error, rarfile.Error, EOFError, RuntimeError, FileExistsError) as error:
         raise _damaged(archive, str(error) or type(error).__name__) from error
     if not written:
-        raise IdtdError(f"{archive} holds no files" + (f" in a folder {top}." if top else "."))
+        raise IdtdError(
+            f"{archive} holds no files" + (f" in a folder {top}." if top else "."),
+            "Its owner has changed it: unpack it by hand, into the folder of the videos.",
+        )
 
 
 def _target(folder: Path, name: str, top: str) -> Path | None:
@@ -166,7 +172,10 @@ def _rar(archive: Path) -> Iterator[_Opened]:
         members = file.infolist()
     for member in members:
         if not member.is_dir() and (not member.is_file() or member.file_redir is not None):
-            raise IdtdError(f"{archive} holds a link, {member.filename}, which has no place among videos.")
+            raise IdtdError(
+                f"{archive} holds a link, {member.filename}, which has no place among videos.",
+                "Remove it, and take it from its owner.",
+            )
     command = rarfile.tool_setup().open_cmdline(None, str(archive.absolute()))
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet) as process:

@@ -89,10 +89,14 @@ def _find(place: str) -> tuple[Path, list[Path]]:
         try:
             shards = [Path(name) for name in braceexpand.braceexpand(place)]
         except ValueError as error:
-            raise InputError(f"{place} is no pattern of shards ({error}).") from error
+            raise InputError(
+                f"{place} is no pattern of shards ({error}).", "Write it as in clips-{000000..000009}.tar."
+            ) from error
         for shard in shards:
             if not shard.is_file():
-                raise InputError(f"There is no {shard}, which {place} names.")
+                raise InputError(
+                    f"There is no {shard}, which {place} names.", "Bring it there, or name the shards that there are."
+                )
         path = Path(place.partition("{")[0] + "x").parent
     else:
         shards = _shards(path)
@@ -164,11 +168,14 @@ def _members(file: tar.File, shard: Path) -> Iterator[_Named]:
 
 def _text(file: tar.File, member: _Named, shard: Path) -> str:
     if member.entry.bytes > tar.MOST_TEXT:
-        raise InputError(f"{shard} has {member.name} of {member.entry.bytes} bytes, which is too long to name a class.")
+        raise InputError(
+            f"{shard} has {member.name} of {member.entry.bytes} bytes, which is too long to name a class.",
+            "Write the name of the class into it, or its number.",
+        )
     try:
         return file.content(member.entry).decode()
     except UnicodeDecodeError as error:
-        raise InputError(f"{shard} has {member.name}, which is no text in UTF-8.") from error
+        raise InputError(f"{shard} has {member.name}, which is no text in UTF-8.", "Write it in UTF-8.") from error
 
 
 def _said(text: str, shard: Path, name: str) -> list[str]:
@@ -176,7 +183,7 @@ def _said(text: str, shard: Path, name: str) -> list[str]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{shard} has {name}, which is no JSON.") from error
+        raise InputError(f"{shard} has {name}, which is no JSON.", "Write it again as JSON.") from error
     values = [content.get(key) for key in ("class", "label", "cls")] if isinstance(content, dict) else []
     return [str(value).strip() for value in values if type(value) in (str, int)]
 
@@ -187,11 +194,17 @@ def _name(sample: _Sample, numbered: dict[int, str] | None, shard: Path) -> str:
         raise InputError(f"{shard} does not say of which class {sample.id} is.", "Add KEY.cls or KEY.json to it.")
     name = next((said for said in sample.said if not said.isdecimal()), sample.said[0])
     if len(name) > _NAME_LENGTH:
-        raise InputError(f"{shard} gives {sample.id} a class of {len(name)} characters, which is no name.")
+        raise InputError(
+            f"{shard} gives {sample.id} a class of {len(name)} characters, which is no name.",
+            "Write the name of the class, or its number.",
+        )
     if name.isdecimal():
         name = str(int(name))
     if numbered is None or name in numbered.values():
         return name
     if name.isdecimal() and int(name) in numbered:
         return numbered[int(name)]
-    raise InputError(f"{shard} gives {sample.id} the class {name}, which is not in classes.txt.")
+    raise InputError(
+        f"{shard} gives {sample.id} the class {name}, which is not in classes.txt.",
+        "Add it there, or write one of its classes.",
+    )

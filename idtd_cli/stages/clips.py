@@ -71,7 +71,10 @@ def held(
         InputError: they are not stored so that they could be scored like that; and as `load` does.
     """
     if problem := scoring_problem(scoring, source.document.clip):
-        raise InputError(f"{source.folder} cannot be scored as the recipe says: {problem}.")
+        raise InputError(
+            f"{source.folder} cannot be scored as the recipe says: {problem}.",
+            "Change evaluate.scoring, or prepare the set again.",
+        )
     draws = scoring.views if source.document.clip.draws > 1 else 1
     return LabelledVideos(*load(source, split, device, progress, processes, draws), draws=draws)
 

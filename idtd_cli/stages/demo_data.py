@@ -90,25 +90,24 @@ def run(
             )
             document.write(folder)
     except OSError as error:
-        raise IdtdError(f"{out} could not be written: {error.strerror or error}.") from error
+        raise IdtdError(
+            f"{out} could not be written: {error.strerror or error}.", "Mend that, or name another folder."
+        ) from error
     return document
 
 
 def _check(classes: int, train: int, test: int, size: int, frames: int, seed: int) -> None:
-    wrong = [
-        (
-            not 2 <= classes <= len(MOTIONS),
-            f"--classes {classes} must be from 2 to {len(MOTIONS)}, the motions there are",
-        ),
-        (train < 2, f"--train {train} must be at least 2 videos a class"),
-        (test < 1, f"--test {test} must be at least 1 video a class"),
-        (size < 16 or size % 2 == 1, f"--size {size} must be even and at least 16 pixels"),
-        (frames < 8, f"--frames {frames} must be at least 8"),
-        (seed < 0, f"--seed {seed} must not be negative"),
+    rules = [
+        (2 <= classes <= len(MOTIONS), f"--classes {classes}", f"from 2 to {len(MOTIONS)}, the motions there are"),
+        (train >= 2, f"--train {train}", "at least 2 videos a class"),
+        (test >= 1, f"--test {test}", "at least 1 video a class"),
+        (size >= 16 and size % 2 == 0, f"--size {size}", "even and at least 16 pixels"),
+        (frames >= 8, f"--frames {frames}", "at least 8"),
+        (seed >= 0, f"--seed {seed}", "at least 0"),
     ]
-    for is_wrong, message in wrong:
-        if is_wrong:
-            raise InputError(f"{message}.")
+    for is_kept, option, rule in rules:
+        if not is_kept:
+            raise InputError(f"{option} must be {rule}.")
 
 
 def _already(out: Path, document: DemoDocument, progress: Progress) -> DemoDocument:

@@ -36,7 +36,10 @@ def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> Pr
     config = recipe.prepare
     listed = registry.find(source, config.split.fold)
     if len(listed.classes) < 2:
-        raise InputError(f"{source} has one class, {listed.classes[0]}: there is nothing to tell apart.")
+        raise InputError(
+            f"{source} has one class, {listed.classes[0]}: there is nothing to tell apart.",
+            "Name a source of two classes or more.",
+        )
     recipe = without_machine(recipe)
     parents = {"source": listed.digest(), "prepare": section_digest(recipe.prepare)}
     if (out / PreparedDocument.FILE).is_file():

@@ -44,7 +44,7 @@ def run(path: Path) -> str:
     inside = [sub.name for sub in sorted(folder.iterdir()) if any((sub / d.FILE).is_file() for d in _DESCRIBED)]
     raise InputError(
         f"{folder} is nothing that idtd can describe: it holds none of {known}.",
-        f"Name one of its folders: {', '.join(inside)}." if inside else "",
+        f"Name one of its folders: {', '.join(inside)}." if inside else "Name a folder that idtd made.",
     )
 
 
@@ -94,7 +94,7 @@ def redundancy(path: Path, plot: Path | None, progress: Progress) -> str:
 def _folder(path: Path) -> Path:
     """The folder that a path names; any file of it stands for it."""
     if not path.exists():
-        raise InputError(f"There is no {path}.")
+        raise InputError(f"There is no {path}.", "Name a folder that idtd made.")
     return path if path.is_dir() else path.parent
 
 

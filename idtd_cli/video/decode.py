@@ -198,9 +198,9 @@ def read_exact(source: Path | bytes, max_bytes: int = 1 << 30) -> Frames:
             if frames[-1].shape != frames[0].shape:
                 raise DecodeError("changes its frame size")
     except DecodeError as error:
-        raise IdtdError(f"{name} {error.reason}.") from error
+        raise IdtdError(f"{name} {error.reason}.", "Export or download the set again.") from error
     except MemoryError as error:  # a table in a container can claim to be larger than any memory
-        raise IdtdError(f"{name} needs more memory than there is.") from error
+        raise IdtdError(f"{name} needs more memory than there is.", "Export or download the set again.") from error
     return np.stack(frames)
 
 
@@ -216,7 +216,9 @@ def versions(chosen: str) -> dict[str, str]:
             found[decoder] = metadata.version(package)
         except metadata.PackageNotFoundError as error:
             if decoder == chosen:
-                raise InputError(f"The decoder {decoder} is not installed.", "Use decode.decoder=pyav.") from error
+                raise InputError(
+                    f"The decoder {decoder} is not installed.", "Use --set prepare.decode.decoder=pyav."
+                ) from error
     return found
 
 

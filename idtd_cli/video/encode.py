@@ -70,6 +70,8 @@ def _run(path: Path, frames_THW3: Frames, fps: float, options: dict[str, object]
         )
     except ffmpeg.Error as error:
         lines = error.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
-        raise IdtdError(f"{path} could not be encoded; ffmpeg says: {lines[-1]}") from error
+        raise IdtdError(
+            f"{path} could not be encoded; ffmpeg says: {lines[-1].rstrip('.')}.", "`idtd doctor` tries the encoder."
+        ) from error
     except (OSError, RuntimeError) as error:
-        raise IdtdError(f"{path} could not be encoded: {error}") from error
+        raise IdtdError(f"{path} could not be encoded: {error}.", "`idtd doctor` tries the encoder.") from error

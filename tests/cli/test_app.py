@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import idtd_cli
@@ -98,6 +99,40 @@ def test_figures_are_compared_with_what_the_recipe_expects(idtd: Idtd, videos: P
     assert "what it expects is not compared" in done.err
 
 
+def test_the_options_of_the_program_itself_are_frozen(idtd: Idtd) -> None:
+    text = idtd("--help").out.partition("Options:")[2].partition("Commands:")[0]
+    assert re.findall(r"--[a-z-]+", text) == ["--version", "--install-completion", "--show-completion", "--help"]
+
+
+def tab(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What a shell is told when TAB is pressed."""
+    return subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['idtd']; from idtd_cli.cli import app; app.main()"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, env=os.environ | environment,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("idtd di", ["distill"]),
+        ("idtd prepare --eng", ["--engine"]),
+        ("idtd prepare videos out --engine ", ["local", "ray"]),
+        ("idtd reproduce ci/", ["ci/demo"]),
+        ("idtd distill prepared run --recipe demo-", ["demo-table"]),
+    ],
+)
+def test_bash_completes_commands_options_and_values(line: str, offered: list[str]) -> None:
+    done = tab({"_IDTD_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))})
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, offered, "")
+
+
+def test_zsh_completes_with_what_a_command_does() -> None:
+    done = tab({"_IDTD_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "idtd distil"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"distill":"Distil a prepared set' in done.stdout
+
+
 def test_without_a_command_there_is_help(idtd: Idtd) -> None:
     done = idtd()
     assert done.code == 2
@@ -169,7 +204,24 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             1,
             "The disk is full (while writing). Free some space and run the command again.",
         ),
-        (PermissionError(13, "Permission denied", "/x/y"), 1, "/x/y: Permission denied. IDTD_DEBUG=1 shows where."),
+        (
+            PermissionError(13, "Permission denied", "/x/y"),
+            1,
+            "/x/y cannot be used: Permission denied. Change its rights, or name another place.",
+        ),
+        (OSError(5, "Input/output error", "/x"), 1, "/x cannot be used: Input/output error. IDTD_DEBUG=1 shows where."),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes. Error code 12"),
+            1,
+            "There is too little memory: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes. "
+            "Lower distill.batch_real, or evaluate.fit.batch for students; `idtd plan` says what a recipe takes.",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+            1,
+            "There is too little memory: CUDA out of memory. "
+            "Lower distill.batch_real, or evaluate.fit.batch for students; `idtd plan` says what a recipe takes.",
+        ),
         (
             RuntimeError("too many dimensions"),
             1,

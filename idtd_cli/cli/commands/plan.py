@@ -9,7 +9,7 @@ from idtd_cli.cli import options, output
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file or the name of a shipped recipe.")],
+    recipe: options.RecipeArgument,
     prepared: options.PreparedArgument,
     set_: options.SetOption = None,
     device: options.DeviceOption = options.Device.auto,

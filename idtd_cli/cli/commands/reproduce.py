@@ -9,12 +9,7 @@ from idtd_cli.cli import options, output
 
 
 def reproduce(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECIPE", help="A YAML file or the name of a shipped recipe; with --from there is none."
-        ),
-    ],
+    recipe: options.RecipeOrOutArgument,
     out: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="Folder for everything; run again to go on.")
     ] = None,

@@ -72,7 +72,7 @@ def _run(
     opened = [_opened(one, source, recipe, device, shelf, progress) for one in sets]
     for number, each in enumerate(opened):
         if each.path.resolve() in [other.path.resolve() for other in opened[:number]]:
-            raise InputError(f"{each.path} is named twice.")
+            raise InputError(f"{each.path} is named twice.", "Name each set once.")
     parents = {"prepared": document.digest(), "evaluate": section_digest(for_one_student(config))}
     parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
     if (out / ReportDocument.FILE).is_file():

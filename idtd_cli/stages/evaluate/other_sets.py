@@ -131,7 +131,10 @@ def _of_tensors(place: str, source: PreparedSet, device: str) -> OtherSet:
     videos, labels = _parts(_load(path), path)
     document = source.document
     if videos.ndim != 5 or videos.shape[2] != 3 or 0 in videos.shape:
-        raise InputError(f"{path} holds clips of the shape {tuple(videos.shape)}, and not (N, T, 3, H, W).")
+        raise InputError(
+            f"{path} holds clips of the shape {tuple(videos.shape)}, and not (N, T, 3, H, W).",
+            "Bring their axes into that order.",
+        )
     if videos.shape[3:] != (document.clip.height, document.clip.width):
         here, there = (
             "x".join(map(str, shape)) for shape in (videos.shape[3:], (document.clip.height, document.clip.width))
@@ -143,7 +146,7 @@ def _of_tensors(place: str, source: PreparedSet, device: str) -> OtherSet:
     if videos.dtype not in _DTYPES:
         raise InputError(f"{path} holds clips of {videos.dtype}.", "Save them as torch.uint8 or torch.float32.")
     if not bool(videos.isfinite().all()):
-        raise InputError(f"{path} holds numbers that are not finite.")
+        raise InputError(f"{path} holds numbers that are not finite.", "Take these clips out, or mend them.")
     order_N = labels_N.argsort(stable=True)
     stored_bytes = videos.numel() * videos.element_size()
     clips_NF3HW = _as_bytes(videos[order_N], values, document, path).to(device)
@@ -210,7 +213,8 @@ def _labels(labels: Tensor | None, count: int, classes: int, path: Path) -> Tens
         return torch.arange(classes).repeat_interleave(count // classes)
     if labels.shape != (count,) or labels.is_floating_point() or labels.is_complex():
         raise InputError(
-            f"{path} has labels of {labels.dtype} and the shape {tuple(labels.shape)}, not {count} integers."
+            f"{path} has labels of {labels.dtype} and the shape {tuple(labels.shape)}, not {count} integers.",
+            "Save the number of its class for each clip.",
         )
     labels_N = labels.long()
     if sorted(set(labels_N.tolist())) != list(range(classes)):
@@ -222,7 +226,7 @@ def _as_bytes(videos: Tensor, values: str, document: PreparedDocument, path: Pat
     """Clips in 0..255, which floats need not be whole in, nor stay within."""
     if videos.dtype == torch.uint8:
         if values not in ("", "bytes"):
-            raise InputError(f"{path} holds bytes, so that its values are not {values}.")
+            raise InputError(f"{path} holds bytes, so that its values are not {values}.", "Leave ?values= out.")
         return videos
     videos = videos.float()
     if not values:
@@ -242,7 +246,7 @@ def _as_bytes(videos: Tensor, values: str, document: PreparedDocument, path: Pat
 def _of_prepared(path: Path, source: PreparedSet, device: str, progress: Progress) -> OtherSet:
     other = PreparedSet.open(path)
     if other.document.classes != source.document.classes:
-        raise InputError(f"{path} has other classes than {source.folder}.")
+        raise InputError(f"{path} has other classes than {source.folder}.", "Prepare both from the same classes.")
     ours, theirs = other.document.clip, source.document.clip
     if (ours.height, ours.width) != (theirs.height, theirs.width):
         raise InputError(f"{path} has clips of another size than {source.folder}.", "Prepare both at the same size.")
@@ -289,7 +293,10 @@ def _of_videos(address: str, source: PreparedSet, config: DecodeConfig, device: 
                 labels.append(label_of[video.label])
             task.advance()
     if missing := sorted(set(label_of.values()) - set(labels)):
-        raise InputError(f"{address} has no training video of the class {source.document.classes[missing[0]]}.")
+        raise InputError(
+            f"{address} has no training video of the class {source.document.classes[missing[0]]}.",
+            "Add one, or evaluate on a set without that class.",
+        )
     videos_NF3HW, labels_N = torch.stack(found), torch.tensor(labels)
     named = storage.sha256_bytes(videos_NF3HW.numpy().tobytes() + labels_N.numpy().tobytes())
     path = Path(address.partition(":")[2])
@@ -315,7 +322,9 @@ def _own_labels(classes: tuple[str, ...], source: PreparedSet, address: str) -> 
     if not set(classes) <= set(own) and all(name.isdecimal() for name in classes):
         own = {str(label): label for label in own.values()}
     if strange := [name for name in classes if name not in own]:
-        raise InputError(f"{address} has the class {strange[0]}, which {source.folder} does not have.")
+        raise InputError(
+            f"{address} has the class {strange[0]}, which {source.folder} does not have.", "Take its videos out."
+        )
     if lacking := [name for name in own if name not in classes]:
         raise InputError(f"{address} has no video of the class {lacking[0]}.", "Each class needs one.")
     return {number: own[name] for number, name in enumerate(classes)}

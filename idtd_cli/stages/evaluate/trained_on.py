@@ -111,7 +111,10 @@ class Distilled:
         """
         ours, theirs = documents.read(SetDocument, path), source.document
         if ours.method not in summary.TITLES:
-            raise InputError(f"{path} was made by the method {ours.method}, which this idtd does not know.")
+            raise InputError(
+                f"{path} was made by the method {ours.method}, which this idtd does not know.",
+                "Install the version of idtd that made it, or a later one.",
+            )
         if ours.classes != theirs.classes:
             raise InputError(f"{path} has other classes than {source.folder}.", "Evaluate on the set's own data.")
         if ours.clip != theirs.clip:
