@@ -108,14 +108,16 @@ def test_a_turn_takes_what_was_read_in_the_turn_before() -> None:
     assert isinstance(resident.videos_NF3HW, Tensor)
     disk = Disk(resident.videos_NF3HW)
     normalisation, augmentation = Normalisation((0.5,) * 3, (0.2,) * 3, "cpu"), TemporalAugmentation(2, span=0.5)
+    on_disk = disk.streamed()
     views = [
         RealViews(RealClips(videos, resident.labels_N, 2), normalisation, augmentation, 4)
-        for videos in (resident.videos_NF3HW, disk.streamed())
+        for videos in (resident.videos_NF3HW, on_disk)
     ]
     config = DistillConfig(batch_real=2, seed=7)
     for turn in range(4):
         memory, streamed = (each.of_turn(config, turn) for each in views)
         assert torch.equal(memory, streamed)
-    views[1].draw(1, seeded())  # waits for what was read last
+    assert on_disk._next is not None
+    on_disk._next[1].result()  # another draw would give up what is not begun yet
     drawn = [resident.draw(2, seeded(seeds.of_turn(7, turn))).flatten().tolist() for turn in range(5)]
     assert disk.lots[:5] == drawn
