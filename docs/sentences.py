@@ -383,6 +383,7 @@ class Source:
 #: What is raised besides, each with the reason why it needs no entry of its own.
 _OF_OTHERS = {
     "typer.Exit": "no error: the end of a command",
+    "yaml.composer.ComposerError": "goes on in the sentence about a recipe that is not readable",
     "yaml.constructor.ConstructorError": "goes on in the sentence about a recipe that is not readable",
     "tarfile.ReadError": "goes on in the sentence about a tar that is not readable",
     "BrokenProcessPool": "the pool is made anew",

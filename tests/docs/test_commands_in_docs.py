@@ -78,7 +78,7 @@ def _idtd(arguments: list[str]) -> None:
     """Taken by the command line; the recipe is there, and so are the keys of --set and the cells of --only."""
     name, *others = arguments
     given = typer.main.get_command(app).commands[name].make_context(name, others).params  # type: ignore[attr-defined]
-    if "set_" in given:
+    if "set_" in given and not given.get("published"):
         chosen = recipe.load(given["recipe"] or "demo", given["set_"] or [])
         tabulate.choose(chosen, chosen.cells() if chosen.has_grid else [], given.get("only") or [])
 
@@ -92,6 +92,9 @@ def _python(arguments: list[str]) -> None:
     if arguments[:2] == ["-m", "pip"]:
         return _pip(arguments[2:])
     if arguments[:2] == ["-m", "venv"]:
+        return None
+    if arguments[:2] == ["-m", "pytest"]:
+        assert [word for word in arguments[2:] if "/" in word and not (ROOT / word).exists()] == []
         return None
     script = ROOT / next(word for word in arguments if word.endswith(".py"))
     text = script.read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def reproduce(
     if published is None:
         if out is None:
             raise InputError(
-                f"`idtd reproduce {recipe}` lacks a word: name RECIPE and OUT, or --from OWNER/NAME and OUT."
+                f"`idtd reproduce {recipe}` lacks a word.", "Name RECIPE and OUT, or --from OWNER/NAME and OUT."
             )
         _by_recipe(recipe, out, source, set_ or [], only or [], device, json)
         return
