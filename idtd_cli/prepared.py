@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 #: A shard is closed before it grows beyond this: large enough to read fast, small enough to copy.
 SHARD_BYTES = 256 << 20
+#: The stage of a progress in which shards are compared with their digests.
+CHECK = "check shards"
 _SHARD = re.compile(r"clips-\d{5}\.safetensors")
 #: A shard's head, padded with spaces as the format allows, so that it can be filled in once the count is known.
 _HEADER_BYTES = 264
@@ -438,10 +440,7 @@ class PreparedSet:
                     for number in numbers:
                         _read_clip(file, rows[number].row, into_NF3HW[number])
             except OSError as error:
-                raise IdtdError(
-                    f"{self.folder / 'shards' / name} can no longer be read ({error.strerror or error}).",
-                    _again(self.folder),
-                ) from error
+                raise _lost(self.folder / "shards" / name, error, self.folder) from error
         return clips_NF3HW
 
     def _open_shard(self, name: str) -> BufferedReader:
@@ -458,16 +457,29 @@ class PreparedSet:
 
         Raises:
             InputError: a shard is not as it was written.
+            IdtdError: one cannot be read.
         """
         wanted = self.document.shards
         paths = [self.folder / "shards" / name for name in wanted]
         # Threads are enough: a digest is worked out without holding the interpreter.
-        with ThreadPoolExecutor(provenance.cores()) as pool, progress.stage("check shards", len(paths)) as bar:
-            for path, digest in zip(paths, pool.map(storage.sha256_file, paths), strict=True):
-                if digest != wanted[path.name]:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise InputError(f"{path} has changed since it was written.", _again(self.folder))
-                bar.advance()
+        with ThreadPoolExecutor(provenance.cores()) as pool, progress.stage(CHECK, len(paths)) as bar:
+            digests = [pool.submit(storage.sha256_file, path) for path in paths]
+            try:
+                for path, digest in zip(paths, digests, strict=True):
+                    try:
+                        found = digest.result()
+                    except OSError as error:
+                        raise _lost(path, error, self.folder) from error
+                    if found != wanted[path.name]:
+                        raise InputError(f"{path} has changed since it was written.", _again(self.folder))
+                    bar.advance()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _lost(shard: Path, error: OSError, folder: Path) -> IdtdError:
+    return IdtdError(f"{shard} can no longer be read ({error.strerror or error}).", _again(folder))
 
 
 def _again(folder: Path) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idtd_cli import storage
-from idtd_cli.prepared import SHARD_BYTES, PreparedDocument, PreparedSet, Row, Writer
+from idtd_cli.prepared import CHECK, SHARD_BYTES, PreparedDocument, PreparedSet, Row, Writer
 from idtd_cli.recipe import ClipConfig, ExportConfig, Recipe, SplitConfig
 from idtd_cli.run_folder import SPEED
 from idtd_cli.runlog import Quiet
@@ -204,7 +204,7 @@ class Heard:
     @contextmanager
     def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[Heard | Quiet]:
         """Looking at what was given is no progress."""
-        if name == "check shards":
+        if name == CHECK:
             yield Quiet()
             return
         self.advanced += done

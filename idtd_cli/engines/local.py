@@ -25,7 +25,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from idtd_cli import host_memory, provenance
 from idtd_cli.engines.engine import Rejected
-from idtd_cli.errors import IdtdError
+from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.video.decode import DecodeError
 
 T = TypeVar("T")
@@ -302,8 +302,16 @@ def _context() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["idtd_cli.video.decode", "idtd_cli.recipe"])
-    with _sigint_blocked():
-        forkserver.ensure_running()
+    try:
+        with _sigint_blocked():
+            forkserver.ensure_running()
+    except OSError as error:  # the name of a socket has an end, which macOS and pytest reach sooner than others
+        if "AF_UNIX" not in str(error):
+            raise
+        raise InputError(
+            f"The name of the folder for temporary files is too long for a socket: {util.get_temp_dir()}.",
+            "Set TMPDIR to a shorter one.",
+        ) from error
     return context
 
 

@@ -20,7 +20,7 @@ from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
-from idtd_cli.prepared import PreparedSet
+from idtd_cli.prepared import CHECK, PreparedSet
 from idtd_cli.recipe import CHOSEN, DistillConfig, Recipe
 from idtd_cli.report.plan import Plan
 from idtd_cli.run_folder import RunFolder
@@ -142,8 +142,9 @@ class _Clock:
 
     @contextmanager
     def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[Task]:
-        with self._progress.stage(f"{name}, the first steps", total, done) as self._task:
-            self._looks = [(0, time.perf_counter())]
+        called = name if name == CHECK else f"{name}, the first steps"
+        with self._progress.stage(called, total, done) as self._task:
+            self.done, self._looks = 0, [(0, time.perf_counter())]
             yield self
 
     def note(self, text: str) -> None:

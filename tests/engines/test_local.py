@@ -230,3 +230,12 @@ def test_work_of_our_own_does_not_outlive_a_command_that_is_killed(tmp_path: Pat
     process.kill()
     process.communicate(timeout=20)
     _need_gone(process.pid)
+
+
+def test_a_folder_for_temporary_files_whose_name_is_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise OSError("AF_UNIX path too long")
+
+    monkeypatch.setattr(local.forkserver, "ensure_running", fails)
+    with pytest.raises(InputError, match=r"too long for a socket: .*Set TMPDIR to a shorter one"):
+        list(local.run(str, [1], workers=1, seconds=9, memory_mb=512))

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,23 +43,29 @@ def source(videos: Path, tmp_path: Path) -> Path:
     return tmp_path / "films"
 
 
-def prepare(source: Path, out: Path, seconds: float) -> subprocess.Popen[str]:
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Where processes put their sockets, whose names have an end that pytest's folders may reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def prepare(source: Path, out: Path, temporary: Path, seconds: float) -> subprocess.Popen[str]:
     settings = {"workers": 2, "seconds": seconds, "memory_mb": 600}
     recipe = tiny.write_recipe(out.parent / "recipe.yaml", prepare__decode=settings)
-    (out.parent / "tmp").mkdir(exist_ok=True)
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.planted", "prepare", source, out, "--recipe", recipe],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"TMPDIR": str(out.parent / "tmp")},
+        env=os.environ | {"TMPDIR": str(temporary)},
         start_new_session=True,
     )
 
 
-def test_a_run_goes_on(source: Path, tmp_path: Path) -> None:
-    process = prepare(source, tmp_path / "out", seconds=3)
+def test_a_run_goes_on(source: Path, tmp_path: Path, temporary: Path) -> None:
+    process = prepare(source, tmp_path / "out", temporary, seconds=3)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert all_gone(process.pid), running(process.pid)  # those that sleep in what decoders forked
@@ -71,16 +79,16 @@ def test_a_run_goes_on(source: Path, tmp_path: Path) -> None:
     assert {*CLIPS} < {*stored}
 
 
-def test_workers_that_hang_end_with_a_run_that_is_killed(source: Path, tmp_path: Path) -> None:
+def test_workers_that_hang_end_with_a_run_that_is_killed(source: Path, tmp_path: Path, temporary: Path) -> None:
     """And so does what they forked, and the folder of the socket that they were started by."""
     for path in source.rglob("*.mp4"):
         if path.stem not in ("forks and hangs", "hangs") and not path.stem.startswith("train"):
             path.unlink()
-    process = prepare(source, tmp_path / "out", seconds=500)
-    assert wait_until(
-        lambda: len(running(process.pid)) >= 6
+    process = prepare(source, tmp_path / "out", temporary, seconds=500)
+    assert wait_until(lambda: len(running(process.pid)) >= 6), running(
+        process.pid
     )  # it, two that Python starts, two workers, what one forked
     process.kill()
     process.communicate(timeout=20)
     assert all_gone(process.pid), running(process.pid)
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list(temporary.iterdir()) == []

@@ -163,4 +163,4 @@ def test_what_is_the_machines_changes_no_digest(key: str) -> None:
     assert recipe.section_digest(plain) == recipe.section_digest(other)
     assert recipe.section_digest(plain) != recipe.section_digest(recipe.EvaluateConfig(students=3))
     assert plain == other.without_machine() != other
-    assert f"{key}:" not in tiny.recipe(**{f"evaluate__{key}": 3}).to_yaml()
+    assert key not in yaml.safe_load(tiny.recipe(**{f"evaluate__{key}": 3}).to_yaml())["evaluate"]

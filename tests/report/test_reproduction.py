@@ -43,7 +43,6 @@ def test_a_figure_may_be_as_far_away_as_both_intervals_take_it() -> None:
     [
         {"top1": {"mean": 0.99, "std": 0.1, "n": 3, "values": (0.5, 0.7, 0.6)}},
         {"top1": {"mean": 0.6, "std": 0.1, "n": 2, "values": (0.5, 0.7, 0.6)}},
-        {"top1": {"mean": 0.6, "std": 0.1, "n": 0, "values": ()}},
         {"interval": (0.0, 0.5)},
         {"interval": (0.7, 0.9)},
         {"interval": (-1.0, 2.0)},
