@@ -117,7 +117,7 @@ def main() -> None:
             hub.repos["me/motions"] = hub_server.Repo()
             hub.repos["me/motions"].commit(hub_server.files(Path(source)))
             os.environ["HF_ENDPOINT"] = hub.url
-        full = check(disk, arguments, pages=24 if command in ("prepare", "export") else 12)
+        full = check(disk, arguments, pages=24 if command == "export" else 12)
         sys.stdout.write(" ".join(map(str, full)))
 
 

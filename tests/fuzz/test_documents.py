@@ -148,11 +148,9 @@ def test_scores(reported: Path, tmp_path: Path) -> None:
 
     def one(data: bytes) -> None:
         slot.put(data)
-        found = scores.Scores(tmp_path, "here", Quiet())
-        known = {key: found._known[key] for key in keys if key in found._known}
-        for key in known:
-            found._key = lambda *_, key=key: key  # type: ignore[method-assign, misc]
-            said, _ = found.get("", "", 0)
+        found = scores.Scores(tmp_path, Quiet())
+        for key in filter(found.__contains__, keys):
+            said = found[key].predictions
             assert said.found_VN.shape == said.place_VN.shape
             said.top(1)
 

@@ -115,9 +115,10 @@ class _Deadly:
         if student == students.Student(0, 1, 0) and not self._mark.exists():
             self._mark.write_text("")
             students._bench(inputs).train(
-                student, lambda step, _: os.kill(os.getpid(), signal.SIGKILL) if step else None
+                [student], lambda step, _: os.kill(os.getpid(), signal.SIGKILL) if step else None
             )
-        return students._bench(inputs).train(student)
+        [said] = students._bench(inputs).train([student])
+        return said
 
 
 @pytest.mark.slow
