@@ -111,10 +111,16 @@ class RunFolder:
         return took if done else None
 
     def save_checkpoint(self, step: int, state: dict[str, Tensor]) -> None:
-        """Keep the state after `step` steps, and the checkpoint before it; older ones go."""
-        storage.write_bytes(self.path / _CHECKPOINTS / f"step-{step:06d}.safetensors", _sealed(state, step=step))
-        for old in self._checkpoints()[:-_KEPT]:
-            old.unlink()
+        """Keep the state after `step` steps, and the checkpoint before it; all others go.
+
+        A later one is one that was passed over as damaged, as the run has only just come to this step.
+        """
+        path = self.path / _CHECKPOINTS / f"step-{step:06d}.safetensors"
+        storage.write_bytes(path, _sealed(state, step=step))
+        there = self._checkpoints()
+        at = there.index(path)
+        for other in [*there[: max(0, at + 1 - _KEPT)], *there[at + 1 :]]:
+            other.unlink()
 
     def latest_checkpoint(
         self, damaged: Callable[[Path], None] = lambda _: None

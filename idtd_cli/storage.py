@@ -195,8 +195,7 @@ def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path
         return
     with _parents(staging), ExitStack() as stack:
         try:
-            staging.mkdir(exist_ok=True)
-            handle = os.open(staging / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            handle = _open_lock(staging)
             stack.callback(os.close, handle)
             _lock(handle, staging, out)
         except (OSError, ImportError) as error:
@@ -206,7 +205,7 @@ def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path
             say(f"{out} cannot be locked ({reason}): see to it that no other command writes there.")
         _held.add(staging)
         try:
-            yield staging if staging.is_dir() else None
+            yield staging if os.access(staging, os.W_OK | os.X_OK) else None
         finally:
             _held.remove(staging)
             _leave(staging)
@@ -223,6 +222,15 @@ def _parents(path: Path) -> Iterator[None]:
         for folder in made:
             with suppress(OSError):  # it holds something
                 folder.rmdir()
+
+
+def _open_lock(staging: Path) -> int:
+    """The lock's file, in a folder that another process may just be removing because it leaves."""
+    for _ in range(100):
+        with suppress(FileNotFoundError):
+            make_folder(staging)
+            return os.open(staging / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    return os.open(staging / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
 
 
 def _lock(handle: int, staging: Path, out: Path) -> None:

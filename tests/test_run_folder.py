@@ -100,6 +100,18 @@ def test_a_checkpoint_that_is_cut_off_gives_way_to_the_one_before(folder: RunFol
     assert folder.latest_checkpoint() is None
 
 
+def test_a_run_that_passed_over_damaged_checkpoints_keeps_its_own(folder: RunFolder) -> None:
+    for step in (300, 377):
+        folder.save_checkpoint(step, state(1))
+        (folder.path / "checkpoints" / f"step-{step:06d}.safetensors").write_bytes(b"")
+    for step in (50, 100, 150):
+        folder.save_checkpoint(step, state(step % 100))
+        latest = folder.latest_checkpoint()
+        assert latest is not None
+        assert latest[0] == step
+    assert len(checkpoints(folder)) == 2
+
+
 def test_a_checkpoint_that_another_program_wrote_is_passed_over(folder: RunFolder) -> None:
     from safetensors.torch import save_file
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -241,3 +242,21 @@ def test_a_link_to_an_empty_folder_is_filled(tmp_path: Path) -> None:
         (folder / "file").touch()
     assert (tmp_path / "real" / "file").is_file()
     assert (tmp_path / "link").is_symlink()
+
+
+def test_a_lock_whose_folder_goes_at_this_moment_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process before this one leaves between the two steps by which this one comes."""
+    opened, left = storage.os.open, []
+
+    def leaving(path: Any, flags: int, mode: int = 0o777) -> int:
+        if Path(path).name == "lock" and not left:
+            left.append(path)
+            Path(path).parent.rmdir()
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(storage.os, "open", leaving)
+    said: list[str] = []
+    with storage.alone(tmp_path / "out", said.append) as scratch:
+        assert scratch is not None
+        assert left
+    assert said == []

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 #: Characters that terminals take for commands, and those that turn the direction of writing, as JSON writes them.
 _COMMANDS = {
     code: f"\\u{code:04x}"
-    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    for code in (
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        0x061C,
+        *range(0x200E, 0x2010),
+        *range(0x2028, 0x202F),
+        *range(0x2066, 0x206A),
+    )
     if chr(code) not in "\n\t"
 }
 #: Characters of a line of an error; a name in it may be as long as the file that it is from.

@@ -17,7 +17,7 @@ from idtd_cli.distilled import croissant, previews, shards, viewable
 from idtd_cli.distilled.document import AGAIN, SetDocument
 from idtd_cli.errors import IdtdError, InputError
 
-__all__ = ["AGAIN", "SUMS", "DistilledSet", "SetDocument", "digest", "read_sums", "strange", "write"]
+__all__ = ["SUMS", "DistilledSet", "SetDocument", "digest", "read_sums", "strange", "write"]
 
 SUMS = "SHA256SUMS"
 _SUM = re.compile("([0-9a-f]{64})  (.+)")

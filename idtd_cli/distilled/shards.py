@@ -180,7 +180,7 @@ def samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[st
                 if entry.bytes > most[ending]:
                     raise InputError(
                         f"{path} has {entry.name} of {entry.bytes} bytes, more than a clip can take.",
-                        "Export or download the set again.",
+                        AGAIN,
                     )
                 data.seek(entry.offset)
                 members[ending] = data.read(entry.bytes)

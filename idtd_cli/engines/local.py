@@ -92,7 +92,7 @@ def compute(
                 pool.stop()
                 pool.join()
                 pool = start()
-                pending = deque((item, submit(item)) for item, _ in pending)
+                pending = deque((item, future if _is_done(future) else submit(item)) for item, future in pending)
                 continue
             pending.popleft()
             lost = 0
@@ -168,7 +168,7 @@ class Pool:
 
     def _end_groups(self, leader: int | None = None) -> None:
         """End the group of a worker that is gone, or those of all."""
-        while self._born.poll():
+        while not self._born.closed and self._born.poll():
             self._groups.add(int.from_bytes(os.read(self._born.fileno(), _NUMBER), "little"))
         for group in self._groups & {leader} if leader else set(self._groups):
             self._groups.remove(group)
@@ -200,6 +200,11 @@ class Pool:
             if error.exitcode == -signal.SIGALRM:
                 return Rejected(f"took longer than {self._seconds:g} s")
             return Rejected(f"crashed the decoder ({_end(error)})")
+
+
+def _is_done(future: Any) -> bool:
+    """Whether a result is there, which outlives the pool that it came from."""
+    return future is not None and future.done() and not future.cancelled() and future.exception() is None
 
 
 def _end(error: ProcessExpired | BrokenProcessPool) -> str:

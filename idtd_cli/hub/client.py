@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ REPO_TYPE = "dataset"
 MAX_GB = 10.0
 _HOME = "https://huggingface.co"
 COMMIT = re.compile("[0-9a-f]{40}")
+_SHA256 = re.compile("[0-9a-f]{64}")
 _ETAG = re.compile(r'(W/)?"?[0-9A-Za-z][0-9A-Za-z_=+:-]{0,127}"?')
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN."
@@ -117,21 +119,53 @@ def guard() -> None:
     """Have the client refuse answers whose digest or commit is none: it makes paths of its cache of these, unchecked,
     and `../../x` would lead out of there.
     """
-    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+    from huggingface_hub.utils import _http
 
-    session = get_session()
-    hooks = session.event_hooks
-    if _need_plain not in hooks["response"]:
-        session.event_hooks = hooks | {"response": [*hooks["response"], _need_plain]}
+    made_by = _http._GLOBAL_CLIENT_FACTORY  # that of the user, if there is one; no public name gives it
+    if isinstance(made_by, _Guarded):
+        return
+    # Not on the session that there is: after a connection that failed the client makes itself another one.
+    _http.set_client_factory(_Guarded(made_by))
+
+
+class _Guarded:
+    """Makes the sessions of the Hub's client, each with the guard."""
+
+    def __init__(self, made_by: Callable[[], Any]) -> None:
+        self._made_by = made_by
+
+    def __call__(self) -> Any:
+        session = self._made_by()
+        hooks = session.event_hooks
+        session.event_hooks = hooks | {"response": [*hooks.get("response", ()), _need_plain]}
+        return session
 
 
 def _need_plain(response: Any) -> None:
     commit = response.headers.get("X-Repo-Commit")
-    if commit is None:
-        return  # it is not about a file of a repository
-    etag = response.headers.get("X-Linked-Etag") or response.headers.get("ETag") or ""
-    if not COMMIT.fullmatch(commit) or not _ETAG.fullmatch(etag):
-        raise ValueError(f"the Hub answered with the digest {etag[:80]!r} and the commit {commit[:80]!r}")
+    if commit is not None:  # it is about a file of a repository; of one that is not there, the commit alone is used
+        etag = response.headers.get("X-Linked-Etag") or response.headers.get("ETag") or ""
+        if not COMMIT.fullmatch(commit) or (response.status_code < 400 and not _ETAG.fullmatch(etag)):
+            raise ValueError(f"the Hub answered with the digest {etag[:80]!r} and the commit {commit[:80]!r}")
+    if "/api/" in response.url.path and "json" in response.headers.get("Content-Type", ""):
+        response.read()
+        try:
+            content = json.loads(response.content)
+        except (ValueError, RecursionError):
+            return  # the client says what it thinks of it
+        for entry in content if isinstance(content, list) else [content]:
+            if isinstance(entry, dict):
+                _need_plain_entry(entry)
+
+
+def _need_plain_entry(entry: dict[str, Any]) -> None:
+    """Of a repository, its commit; of a file in a list of files, its digest."""
+    lfs = entry.get("lfs")
+    commit, digest = entry.get("sha"), lfs.get("oid") if isinstance(lfs, dict) else None
+    if commit is not None and not COMMIT.fullmatch(str(commit)):
+        raise ValueError(f"the Hub answered with the commit {str(commit)[:80]!r}")
+    if digest is not None and not _SHA256.fullmatch(str(digest)):
+        raise ValueError(f"the Hub answered with the digest {str(digest)[:80]!r}")
 
 
 def is_offline() -> bool:

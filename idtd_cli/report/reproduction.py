@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
-from idtd_cli.errors import IdtdError
+from idtd_cli.errors import InputError
 from idtd_cli.recipe import Expectation
 from idtd_cli.report import statistics, summary
 from idtd_cli.report.document import ReportDocument, Result
@@ -26,14 +26,19 @@ def compared(published: ReportDocument, own: Result, found: ReportDocument) -> l
         found: a report on that set alone.
 
     Raises:
-        IdtdError: a published figure is not that of its own students.
+        InputError: the published figure of the set is of another method or size than the set: it was changed.
     """
     rows = []
     for result in found.results:
-        like = _like(result, published, own)
+        main = result.set is not None and result.form == "own" and result.student == found.protocol.student.name
+        if main and (own.method, own.ipc) != (result.method, result.ipc):
+            raise InputError(
+                f"The published figure of the set is one of {summary.title(own)}, which it is not: it was changed.",
+                "Tell the owner of the set.",
+            )
+        like = own if main else _like(result, published, own)
         if like is None:  # one that was asked for in addition
             continue
-        _need_sound(like)
         within = statistics.apart(like.top1.mean, like.interval, result.top1.mean, result.interval)
         student = "" if result.student == found.protocol.student.name else f", {result.student}"
         expected = Expectation(
@@ -54,7 +59,11 @@ def _like(result: Result, published: ReportDocument, own: Result) -> Result | No
     return None
 
 
-def _need_sound(result: Result) -> None:
+def need_sound(result: Result) -> None:
+    """
+    Raises:
+        InputError: a published figure is not that of its own students.
+    """
     spread, (low, high) = result.top1, result.interval
     sound = (
         len(spread.values) == spread.n > 0
@@ -63,7 +72,7 @@ def _need_sound(result: Result) -> None:
         and spread.mean - _ROUNDING <= high <= 1
     )
     if not sound:
-        raise IdtdError(
+        raise InputError(
             f"The published figure of {summary.title(result)} is not that of its own students: it was changed.",
             "Tell the owner of the set.",
         )

@@ -55,7 +55,7 @@ def _fetch(repo: str, revision: str | None, folder: str) -> Path:
     with client.explained(client.Place(repo, revision)):
         from huggingface_hub import snapshot_download  # slow to load
 
-        client.guard()
+        client.open_client(client.endpoint(None))  # quiet, and on its guard
         snapshot = snapshot_download(
             repo,
             repo_type=client.REPO_TYPE,

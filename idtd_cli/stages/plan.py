@@ -142,9 +142,12 @@ class _Clock:
 
     @contextmanager
     def stage(self, name: str, total: int | None, done: int = 0) -> Iterator[Task]:
-        called = name if name == CHECK else f"{name}, the first steps"
-        with self._progress.stage(called, total, done) as self._task:
-            self.done, self._looks = 0, [(0, time.perf_counter())]
+        if name == CHECK:  # no steps
+            with self._progress.stage(name, total, done) as task:
+                yield task
+            return
+        with self._progress.stage(f"{name}, the first steps", total, done) as self._task:
+            self._looks = [(0, time.perf_counter())]
             yield self
 
     def note(self, text: str) -> None:

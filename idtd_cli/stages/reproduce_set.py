@@ -59,9 +59,9 @@ def run(
         max_gb: a larger set is refused.
 
     Raises:
-        InputError: there is no such set, nothing was published to compare with, the source has other classes, or `out`
-            holds something else.
-        IdtdError: the Hub cannot be reached, or a published figure is not that of its own students.
+        InputError: there is no such set, nothing was published to compare with, a published figure is not that of its
+            own students, the source has other classes, or `out` holds something else.
+        IdtdError: the Hub cannot be reached.
     """
     need_own(out, _PARTS)
     fetched = download.run(place, out / "set", endpoint, progress, max_gb)
@@ -97,6 +97,8 @@ def _published(fetched: Fetched, endpoint: str | None) -> tuple[ReportDocument, 
         )
     with client.named(fetched.place, fetched.folder):
         report = documents.read_file(ReportDocument, path)
+    for result in report.results:
+        reproduction.need_sound(result)
     own = card.own_result(report, distilled.digest(fetched.folder))
     if own is None:
         raise InputError(f"{RESULTS} of {fetched.place} reports on other sets.", f"Tell the owner of {fetched.place}.")
@@ -114,7 +116,9 @@ def _recipe(fetched: Fetched, published: ReportDocument, out: Path, overrides: S
     if measured != published_as or prepare.without_machine(recipe).prepare != theirs.prepare:
         raise InputError(
             f"With {', '.join(overrides)} something else would be measured than what was published.",
-            "--set may change evaluate.students, full_students, across, plain and lossy, and where videos are decoded.",
+            "--set may change evaluate.students, full_students, across, plain and lossy, and where, and how many at a "
+            "time, students are "
+            "trained and videos are decoded.",
         )
     return recipe
 

@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from idtd_cli import distilled, documents, set_check
-from idtd_cli.distilled import AGAIN, SUMS, SetDocument
+from idtd_cli.distilled import SUMS, SetDocument
+from idtd_cli.distilled.document import AGAIN
 from idtd_cli.errors import InputError
 from idtd_cli.hub import client, fetching
 from idtd_cli.hub.client import MAX_GB, Place

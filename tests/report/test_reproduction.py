@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from idtd_cli.errors import IdtdError
+from idtd_cli.errors import InputError
 from idtd_cli.report.document import ReportDocument, Result
-from idtd_cli.report.reproduction import compared
+from idtd_cli.report.reproduction import compared, need_sound
 from tests.report.making import report, result
 
 
@@ -49,8 +49,11 @@ def test_a_figure_may_be_as_far_away_as_both_intervals_take_it() -> None:
     ],
 )
 def test_a_figure_that_contradicts_itself_is_no_figure(changes: dict[str, object]) -> None:
-    then, own = published()
-    spoilt = Result.model_validate(own.model_dump() | changes)
-    then = then.model_copy(update={"results": (spoilt,)})
-    with pytest.raises(IdtdError, match="not that of its own students"):
-        compared(then, spoilt, report(result("idtd", 1, [0.6], set="set")))
+    with pytest.raises(InputError, match="not that of its own students"):
+        need_sound(Result.model_validate(published()[1].model_dump() | changes))
+
+
+def test_the_figure_of_a_set_is_of_that_set() -> None:
+    own = result("pixel", 1, [0.99], set="mine")
+    with pytest.raises(InputError, match="one of pixel matching, which it is not"):
+        compared(report(own), own, report(result("idtd", 1, [0.6], set="set")))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
 
 from idtd_cli.errors import IdtdError, InputError
+from idtd_cli.hub import client
 from idtd_cli.sources.registry import find
 from idtd_cli.video import decode
 from tests import hub_server
@@ -128,4 +132,32 @@ def test_a_repository_that_names_paths_outside(hub: hub_server.Hub, tmp_path: Pa
     hub.repos["someone/motions"].commit(FILES | {"../../../../escaped.mp4": b"x"})
     with pytest.raises(IdtdError, match="could not be fetched"):
         find("hub:someone/motions")
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("GET /api/datasets/someone/motions/revision/main", lambda found: found | {"sha": "../../../../escaped"}),
+        ("/tree/", lambda found: [entry | {"lfs": {"oid": "../../escaped", "size": 1}} for entry in found]),
+    ],
+)
+def test_a_hub_whose_commits_and_digests_lead_outside(
+    hub: hub_server.Hub, tmp_path: Path, path: str, change: Callable[[Any], Any], lost: bool
+) -> None:
+    """Also once the client has made itself another session, as it does when a connection fails."""
+    from huggingface_hub.utils import close_session
+
+    def tamper(request: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        return (json.dumps(change(json.loads(body))).encode() if path in request else body), headers
+
+    hub.repos["someone/motions"].commit(FILES)
+    hub.tamper = tamper
+    client.guard()
+    if lost:
+        close_session()
+    with pytest.raises(IdtdError, match=r"the Hub answered with the (commit|digest)"):
+        find("hub:someone/motions")
+    assert any(path in request for request in hub.requests)
     assert not list(tmp_path.rglob("escaped*"))

@@ -115,3 +115,9 @@ def test_the_command(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     figures = json.loads(capsys.readouterr().out)
     assert (figures["method"], figures["steps"]) == ("idtd", 7)
     assert figures["memory_bytes"] > 50_000_000
+
+
+def test_looking_at_shards_is_no_step(prepared: Path) -> None:
+    heard = Heard()
+    plan.run(recipe(distill__method="random"), prepared, "cpu", heard)
+    assert heard.advanced == 3

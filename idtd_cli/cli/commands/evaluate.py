@@ -31,7 +31,10 @@ def evaluate(
     seeds: Annotated[int | None, typer.Option(help="Same as --set evaluate.students=N.")] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Students that are trained at a time, one by default. Same as --set evaluate.workers=N."),
+        typer.Option(
+            help="Students that are trained at a time; by default one, and on a Ray cluster as many as there is room "
+            "for. Same as --set evaluate.workers=N."
+        ),
     ] = None,
     engine: Annotated[
         options.Engine | None, typer.Option(help="Where students are trained. Same as --set evaluate.engine=E.")

@@ -11,7 +11,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from idtd_cli.stages import clips
 VALUES = ("bytes", "unit", "imagenet", "data")
 _CLIPS = ("videos", "clips", "images", "data", "x")
 #: What torch's own unpickler raises for bytes that it did not write.
-_NO_TENSORS = (*(pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError),)
+_NO_TENSORS = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError)
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _LABELS = ("labels", "label", "targets", "y")
 
@@ -79,7 +79,13 @@ class OtherSet:
         """For another process: a copy, where torch would share the memory; clips that are streamed are read there."""
         videos = self.videos_NF3HW.cpu().numpy() if isinstance(self.videos_NF3HW, Tensor) else self.videos_NF3HW
         labels = self.labels_N.cpu().numpy()
-        return _received, (self.path, self.digest, videos, labels, self.stored_bytes, str(self.labels_N.device))
+        return _received, (self.path, self.digest, videos, labels, self.stored_bytes)
+
+    def on(self, device: str) -> OtherSet:
+        """The same, with its clips in a device's memory; those that are streamed go there when they are drawn."""
+        videos = self.videos_NF3HW
+        videos = videos.to(device) if isinstance(videos, Tensor) else videos
+        return replace(self, videos_NF3HW=videos, labels_N=self.labels_N.to(device))
 
     def example_CT3HW(self) -> Tensor:
         """The first video of each class, as bytes."""
@@ -89,11 +95,10 @@ class OtherSet:
         return found.round().clamp(0, 255).to(torch.uint8)
 
 
-def _received(
-    path: Path, digest: str, videos: Any, labels: NDArray[np.int64], stored_bytes: int, device: str
-) -> OtherSet:
-    videos_NF3HW = videos if isinstance(videos, StreamedClips) else torch.from_numpy(videos).to(device)
-    return OtherSet(path, digest, videos_NF3HW, torch.from_numpy(labels).to(device), stored_bytes)
+def _received(path: Path, digest: str, videos: Any, labels: NDArray[np.int64], stored_bytes: int) -> OtherSet:
+    """On the CPU: which GPU a process has is not settled while it is given its work."""
+    videos_NF3HW = videos if isinstance(videos, StreamedClips) else torch.from_numpy(videos)
+    return OtherSet(path, digest, videos_NF3HW, torch.from_numpy(labels), stored_bytes)
 
 
 def is_other(address: str) -> bool:
@@ -168,16 +173,7 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path} is no file of torch.save ({error}).", again) from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except _NO_TENSORS as error:
         raise InputError(f"{path} holds something else than tensors, or is damaged.", again) from error
     return content
 

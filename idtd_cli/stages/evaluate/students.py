@@ -96,7 +96,8 @@ class Bench:
         #: one for each architecture
         self.protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
         self.real = RealClips(*clips.load(source, "train", device, progress, inputs.sharing), classes)
-        self.things = trained_on.every(inputs.sets, self.real, source, config, device)
+        sets = [one.on(device) if isinstance(one, OtherSet) else one for one in inputs.sets]
+        self.things = trained_on.every(sets, self.real, source, config, device)
         split = "val" if config.split == "validation" else "test"
         self.held = clips.held(source, split, config.scoring, device, progress, inputs.sharing)
         if not len(self.held.labels_N):
