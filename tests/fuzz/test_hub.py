@@ -58,6 +58,8 @@ def tampering(seed: int) -> Tamper:
 def cache(tmp_path: Path, hub: hub_server.Hub, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All that is fetched goes there; nothing waits."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "inside" / "cache"))
+    # What the client notes for itself once a day, in the home of whoever runs it.
+    monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", str(tmp_path / "inside" / "note"), raising=False)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # before another try
     (tmp_path / "inside").mkdir()
     return tmp_path / "inside"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,7 @@ def _run(
     bench = Bench(
         Inputs(
             f"{parents} {section_digest(config)} {device}",
+            (document.digest(), *(one.digest for one in opened)),
             tuple(opened),
             prepared,
             config,
@@ -115,8 +117,10 @@ def _run(
     todo = {key: student for key, student in every.items() if key not in known}
     total, left = (sum(bench.updates(student) for student in some.values()) for some in (every, todo))
     # Updates, not students, so that the bar moves and the time left is known while one trains.
-    with progress.stage("evaluate", total, total - left) as bar:
-        results = students.said(bench, list(todo.values()), recipe.evaluate, bar)
+    with (
+        progress.stage("evaluate", total, total - left) as bar,
+        closing(students.said(bench, list(todo.values()), recipe.evaluate, bar)) as results,
+    ):
         for key, result in zip(todo, results, strict=True):
             known.add(key, result)
             bar.advance(0, **bench.facts([todo[key]]), top1=result.predictions.top(1))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from idtd_cli import provenance
 from idtd_cli.engines import registry as engines
-from idtd_cli.errors import InputError
+from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
@@ -59,6 +60,7 @@ class Inputs:
 
     Attributes:
         name: two inputs of the same name are the same.
+        digests: of the real clips and of the sets, as they must be where they are read.
         sets: those that are compared. Of ours their folders are what goes, and these are read there.
         prepared: the folder of the real clips, which is read there too.
         config: the protocol.
@@ -68,6 +70,7 @@ class Inputs:
     """
 
     name: str
+    digests: tuple[str, ...] = field(compare=False)
     sets: tuple[Distilled | OtherSet, ...] = field(compare=False)
     prepared: Path = field(compare=False)
     config: EvaluateConfig = field(compare=False)
@@ -81,11 +84,17 @@ class Bench:
 
     Raises:
         InputError: a student cannot take these clips, or there are none to score.
+        IdtdError: the clips or a set are others here.
     """
 
     def __init__(self, inputs: Inputs, progress: Progress) -> None:
         self.inputs = inputs
         config, device, source = inputs.config, inputs.device, PreparedSet.open(inputs.prepared)
+        if (source.document.digest(), *(one.digest for one in inputs.sets)) != inputs.digests:
+            raise IdtdError(
+                f"{inputs.prepared} or a set on {platform.node()} is not the one that is evaluated.",
+                "Give every machine the same files under the same paths.",
+            )
         clip, classes = source.document.clip, len(source.document.classes)
         self._normalisation = Normalisation(source.document.mean, source.document.std, device)
         self._task = registry.Task(classes, clip.frames, clip.height, clip.width)
@@ -163,7 +172,7 @@ def crowded(config: EvaluateConfig, threads: int) -> str:
     )
 
 
-def said(bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar: Task) -> Iterator[Said]:
+def said(bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar: Task) -> Generator[Said, None, None]:
     """What students say, in their order, each trained where a recipe says.
 
     The bar moves with each update; with each student, where they are trained elsewhere, one by each process.
