@@ -228,7 +228,7 @@ def _open_lock(staging: Path) -> int:
     """The lock's file, in a folder that another process may just be removing because it leaves."""
     for _ in range(100):
         with suppress(FileNotFoundError):
-            make_folder(staging)
+            staging.mkdir(parents=True, exist_ok=True)
             return os.open(staging / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     return os.open(staging / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
 
