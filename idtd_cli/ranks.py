@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,8 @@ from idtd_cli.errors import STOPPED, IdtdError, InputError
 
 #: How long one waits for another: rank 0 may be validating meanwhile. Where a process ends, torchrun ends all at once.
 _PATIENCE = timedelta(hours=12)
+#: Seconds that a rank waits for the others at the end.
+_FAREWELL = 20
 _WHICH = "torchrun says which; the same command with --resume goes on."
 
 
@@ -210,4 +213,11 @@ def started() -> Iterator[Ranks]:
             raise
         code = STOPPED if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
         raise SystemExit(code) from error
+    # All are done before any takes its connections down, by the store: gloo ends a process whose peers leave, or whose
+    # connections go, while its threads are at it still.
+    with suppress(RuntimeError):
+        store.add("idtd/done", 1)
+        end = time.monotonic() + _FAREWELL
+        while store.add("idtd/done", 0) < of and time.monotonic() < end:
+            time.sleep(0.05)
     distributed.destroy_process_group()
