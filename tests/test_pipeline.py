@@ -38,6 +38,17 @@ def changes(**settings: object) -> Sequence[str]:
 
 
 NETWORK = "{widths: [4, 8], kernel: [3, 3, 3], strides: [2, 1], norm: group, dropout: 0.0}"
+#: The recipe demo with few clips, steps and students.
+SMALL = changes(
+    prepare__clip="{frames: 8, stored_frames: 16, height: 32, width: 32}",
+    distill__steps=3,
+    distill__batch_real=2,
+    distill__network=NETWORK,
+    evaluate__student=NETWORK,
+    evaluate__students=2,
+    evaluate__full_students=1,
+    evaluate__fit="{steps: 3, batch: 8}",
+)
 
 
 def test_from_nothing_to_a_report(tmp_path: Path) -> None:
@@ -47,20 +58,10 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
     )
     assert said.stdout == "data: 3 classes, 5 training and 2 test videos each.\n"
 
-    small = changes(
-        prepare__clip="{frames: 8, stored_frames: 16, height: 32, width: 32}",
-        distill__steps=3,
-        distill__batch_real=2,
-        distill__network=NETWORK,
-        evaluate__student=NETWORK,
-        evaluate__students=2,
-        evaluate__full_students=1,
-        evaluate__fit="{steps: 3, batch: 8}",
-    )
-    said = idtd("prepare", "data", "prepared", "--recipe", "demo", *small, cwd=tmp_path)
+    said = idtd("prepare", "data", "prepared", "--recipe", "demo", *SMALL, cwd=tmp_path)
     assert said.stdout == "prepared: 3 classes, 12 train, 3 val, 6 test; 0 rejected, 0 missing.\n"
 
-    said = idtd("prepare", "data", "trial", *small, "--limit", 1, "--workers", 1, cwd=tmp_path)
+    said = idtd("prepare", "data", "trial", *SMALL, "--limit", 1, "--workers", 1, cwd=tmp_path)
     assert said.stdout == "trial: 3 classes, 3 train, 3 val, 3 test; 0 rejected, 0 missing.\n"
 
     # The recipe that the set was prepared with goes on with it.

@@ -15,7 +15,7 @@ import pytest
 
 import idtd_cli
 from idtd_cli.recipe import shipped
-from tests.test_pipeline import NETWORK, changes
+from tests.test_pipeline import SMALL
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -97,17 +97,7 @@ def test_it_runs_the_demo(installed: Installed, tmp_path: Path) -> None:
     """`idtd reproduce demo`, with few clips, steps and students."""
     size = ("--classes", 2, "--train", 4, "--test", 2, "--size", 32, "--frames", 16)
     installed("idtd", "demo-data", "data", *size, cwd=tmp_path)
-    small = changes(
-        prepare__clip="{frames: 8, stored_frames: 16, height: 32, width: 32}",
-        distill__steps=3,
-        distill__batch_real=2,
-        distill__network=NETWORK,
-        evaluate__student=NETWORK,
-        evaluate__students=2,
-        evaluate__full_students=1,
-        evaluate__fit="{steps: 3, batch: 8}",
-    )
-    said = installed("idtd", "reproduce", "demo", "out", "--source", "data", *small, cwd=tmp_path)
+    said = installed("idtd", "reproduce", "demo", "out", "--source", "data", *SMALL, cwd=tmp_path)
     assert "IDTD" in said.stdout
     report = json.loads((tmp_path / "out" / "report" / "report.json").read_text(encoding="utf-8"))
     assert {result["method"] for result in report["results"]} == {"idtd", "pixel", "random", "full"}
