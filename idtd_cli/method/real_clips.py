@@ -52,4 +52,4 @@ class RealClips:
             frames: L, frames of a stretch.
         """
         start_B = torch.rand(index_B.shape, generator=generator, device=index_B.device) * (1 - span)
-        return read(self.videos_NF3HW, Views(index_B, start_B, start_B + span, shortest=span), frames)
+        return read(self.videos_NF3HW, Views(index_B, start_B, start_B + span, shortest=span), frames).float()

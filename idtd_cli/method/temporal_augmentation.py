@@ -89,7 +89,9 @@ class TemporalAugmentation:
 
 
 def read(videos_NF3HW: Clips, views: Views, frames: int) -> Tensor:
-    """The views as clips (B, T, 3, H, W) float, in the value range of the source and differentiable in it.
+    """The views as clips (B, T, 3, H, W), in the value range of the source and differentiable in it.
+
+    Bytes stay bytes where no frames are blended, and are float where they are.
 
     Frame j of a view lies at the middle of the j-th of T equal parts of its stretch. Where the source is at least as
     dense as the view, the nearest frame is taken; where it is sparser, the two neighbours are blended. Reading stays
@@ -107,11 +109,11 @@ def read(videos_NF3HW: Clips, views: Views, frames: int) -> Tensor:
     place_BT = _places(views, source_frames, frames)
     index_B1 = views.index_B[:, None]
     before_BT = place_BT.floor().long()
-    clip = videos_NF3HW[index_B1, before_BT].float()
+    clip = videos_NF3HW[index_B1, before_BT]
     if views.shortest * source_frames >= frames:  # no place lies between two frames
         return clip
     share_BT111 = (place_BT - before_BT)[:, :, None, None, None]
-    return torch.lerp(clip, videos_NF3HW[index_B1, place_BT.ceil().long()].float(), share_BT111)
+    return torch.lerp(clip.float(), videos_NF3HW[index_B1, place_BT.ceil().long()].float(), share_BT111)
 
 
 def _places(views: Views, source_frames: int, frames: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -15,6 +16,9 @@ from idtd_cli.method.streamed_clips import StreamedClips
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation, Views, read
 from idtd_cli.ranks import ALONE, Ranks
 from idtd_cli.recipe import DistillConfig
+
+#: Values of the clips that a CPU embeds at a time, so that it finds in its caches what the layer before has left.
+_AT_A_TIME = 1 << 21
 
 
 class RealViews:
@@ -52,25 +56,40 @@ class RealViews:
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """One view each of `count` = B random clips of each class, (C·B, 3, T, H, W), in class order."""
-        index_B = self.real.draw(count, generator).flatten()
-        views = self.augmentation.of_real(index_B, generator)[self.shard.rows(len(index_B))]
-        self.shown += len(views.index_B)
-        return for_network(self.normalisation.normalise(read(self.real.videos_NF3HW, views, self.frames)))
+        return self._for_network(self._read(count, generator))
 
     def of_turn(self, config: DistillConfig, turn: int) -> Tensor:
         """The views (C·B, 3, T, H, W) of B = `config.batch_real` clips of each class that a turn of a run sees.
 
         Clips that are streamed are read for the next turn from then on.
         """
+        return self._for_network(self._read_turn(config, turn))
 
+    def embedded(self, embed: Callable[[Tensor], Tensor], config: DistillConfig, turn: int) -> Tensor:
+        """What `embed` makes of each of the views `of_turn`, (C·B, D), without gradients."""
+        clips_BT3HW = self._read_turn(config, turn)
+        count = max(1, _AT_A_TIME // clips_BT3HW[0].numel()) if self.device.type == "cpu" else len(clips_BT3HW)
+        with torch.no_grad():
+            return torch.cat([embed(self._for_network(piece)) for piece in clips_BT3HW.split(count)])
+
+    def _read(self, count: int, generator: torch.Generator) -> Tensor:
+        index_B = self.real.draw(count, generator).flatten()
+        views = self.augmentation.of_real(index_B, generator)[self.shard.rows(len(index_B))]
+        self.shown += len(views.index_B)
+        return read(self.real.videos_NF3HW, views, self.frames)
+
+    def _read_turn(self, config: DistillConfig, turn: int) -> Tensor:
         def generator(turn: int) -> torch.Generator:
             return torch.Generator(self.device).manual_seed(seeds.of_turn(config.seed, turn))
 
-        clips = self.draw(config.batch_real, generator(turn))
+        clips = self._read(config.batch_real, generator(turn))
         if isinstance(self.real.videos_NF3HW, StreamedClips):
             index_B = self.real.draw(config.batch_real, generator(turn + 1)).flatten()
             self.real.videos_NF3HW.prefetch(index_B[self.shard.rows(len(index_B))])
         return clips
+
+    def _for_network(self, clips_BT3HW: Tensor) -> Tensor:
+        return for_network(self.normalisation.normalise(clips_BT3HW))
 
 
 class SyntheticViews:

@@ -45,19 +45,11 @@ def synthetic() -> SyntheticViews:
     return SyntheticViews(Shard(CLASSES), 2, TemporalAugmentation(1), FRAMES, torch.device("cpu"))
 
 
-class Real(RealViews):
-    """Real clips that count how often they were drawn."""
-
-    def __init__(self) -> None:
-        labels = torch.arange(CLASSES).repeat_interleave(4)
-        clips = torch.stack([torch.from_numpy(tiny.draw_clip(label, n)) for n, label in enumerate(labels.tolist())])
-        normalisation = Normalisation((0.2, 0.2, 0.2), (0.3, 0.3, 0.3), "cpu")
-        super().__init__(RealClips(clips, labels, CLASSES), normalisation, TemporalAugmentation(1), FRAMES)
-        self.drawn = 0
-
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        self.drawn += 1
-        return super().draw(count, generator)
+def real_views() -> RealViews:
+    labels = torch.arange(CLASSES).repeat_interleave(4)
+    clips = torch.stack([torch.from_numpy(tiny.draw_clip(label, n)) for n, label in enumerate(labels.tolist())])
+    normalisation = Normalisation((0.2, 0.2, 0.2), (0.3, 0.3, 0.3), "cpu")
+    return RealViews(RealClips(clips, labels, CLASSES), normalisation, TemporalAugmentation(1), FRAMES)
 
 
 def taught(x_NT3HW: Tensor, steps: int, step_size: float) -> dict[str, Tensor]:
@@ -87,7 +79,7 @@ def random_experts(count: int = 3, values: tuple[float, ...] = (0.0,) * SNAPSHOT
 
 
 def matching(experts: list[dict[str, Tensor]], dropout: float = 0.0, **changes: Any) -> TrajectoryMatching:
-    found = build(config(**changes), Real(), lambda seed: network(seed, dropout), Trajectories(experts))
+    found = build(config(**changes), real_views(), lambda seed: network(seed, dropout), Trajectories(experts))
     assert isinstance(found, TrajectoryMatching)
     return found
 
@@ -176,14 +168,14 @@ def test_a_step_sees_a_batch_and_no_piece_twice_in_a_round(batch: int, a_round: 
 
 
 def test_real_clips_are_read_for_the_diversity_loss_alone() -> None:
-    real = Real()
+    real = real_views()
     made = build(config(), real, network, Trajectories(random_experts()))
     look = made.look(0)
     match = look.match(videos(), synthetic(), torch.Generator().manual_seed(0))
-    assert real.drawn == 0
+    assert real.shown == 0
     assert look.centre_C1D.shape == (CLASSES, 1, match.embedding_PD.shape[1])
     assert look.centre_C1D is look.centre_C1D
-    assert real.drawn == 1
+    assert real.shown == CLASSES * config().batch_real
     assert match.embedding_PD.shape[0] == CLASSES * 2
 
 
@@ -193,7 +185,7 @@ def test_a_run_brings_students_nearer_and_learns_their_step_size(step_size: floa
     given = config(
         ipc=2, steps=30, mtt__latest_start=0, mtt__expert_snapshots=1, mtt__student_steps=4, mtt__step_size=step_size
     )  # fmt: skip
-    made = build(given, Real(), network, Trajectories([taught(videos() * 2, steps=4, step_size=0.02)]))
+    made = build(given, real_views(), network, Trajectories([taught(videos() * 2, steps=4, step_size=0.02)]))
     learned = PixelVideos(given.pixel.model_copy(update={"step_size": 0.05}), torch.randn(6, 1, 3, 4, 16, 16))
     optimiser = torch.optim.Adam(learned.step_sizes() + made.step_sizes(), betas=(0.5, 0.99))
     losses = [step.matching.item() for step in distil(learned, made, optimiser, given, Shard(CLASSES), FRAMES)]
@@ -205,4 +197,4 @@ def test_a_run_brings_students_nearer_and_learns_their_step_size(step_size: floa
 
 def test_experts_are_needed() -> None:
     with pytest.raises(ValueError, match="needs trajectories"):
-        build(config(), Real(), network)
+        build(config(), real_views(), network)

@@ -25,8 +25,7 @@ class DistributionMatching(Matching):
 
     def look(self, turn: int) -> _Look:
         network = self._draw_network(seeds.of_turn(self._config.seed, turn)).eval().requires_grad_(False)
-        with torch.no_grad():
-            real_BD = network.embed(self._real.of_turn(self._config, turn))
+        real_BD = self._real.embedded(network.embed, self._config, turn)
         real_CBD = real_BD.unflatten(0, (self._real.classes, -1))
         return _Look.of(network, self._real.shard, real_CBD, self._config.dm.common)
 

@@ -26,8 +26,7 @@ class FeatureRegression(Matching):
 
     def look(self, turn: int) -> _Look:
         network = self.learning.of_turn(turn)
-        with torch.no_grad():
-            real_BD = network.embed(self._real.of_turn(self._config, turn))
+        real_BD = self._real.embedded(network.embed, self._config, turn)
         return _Look(network, real_BD.unflatten(0, (self._real.classes, -1)), self._config.frepo.ridge)
 
     def learn(self, turn: int, videos_NT3HW: Tensor, views: SyntheticViews, generator: torch.Generator) -> None:

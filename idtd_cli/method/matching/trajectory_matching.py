@@ -79,8 +79,7 @@ class _Look:
     @cached_property
     def centre_C1D(self) -> Tensor:
         """The match itself looks at no real clips: they are drawn when somebody asks."""
-        with torch.no_grad():
-            real_BD = self.embed(self._real.of_turn(self._config, self._turn))
+        real_BD = self._real.embedded(self.embed, self._config, self._turn)
         mean_C1D: Tensor = real_BD.float().unflatten(0, (self._real.classes, -1)).mean(1, keepdim=True)
         return mean_C1D
 
