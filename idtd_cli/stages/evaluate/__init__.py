@@ -69,22 +69,26 @@ def _run(
     config = recipe.evaluate.without_machine()
     source = PreparedSet.open(prepared)
     document = source.document
-    shelf = Shelf()
-    opened = [_opened(one, source, recipe, device, shelf, progress) for one in sets]
-    for number, each in enumerate(opened):
-        if each.path.resolve() in [other.path.resolve() for other in opened[:number]]:
-            raise InputError(f"{each.path} is named twice.", "Name each set once.")
     parents = {"prepared": document.digest(), "evaluate": section_digest(for_one_student(config))}
+    # What is found wrong at no cost comes first: to read sets, and to compare digests, may take minutes.
+    before = _begun(out, parents, config)
+    _need_each_once(sets)
+    shelf = Shelf()
+    ours = {one: Distilled.fitting(Path(one), source, shelf) for one in sets if not other_sets.is_other(str(one))}
+    students.need_fitting(config, source)
+
+    for one in ours.values():
+        one.read(config.lossy)
+    opened = [
+        ours.get(one) or other_sets.find(str(one), source, recipe.prepare.decode, device, progress) for one in sets
+    ]
     parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
-    if (out / ReportDocument.FILE).is_file():
-        report = documents.read(ReportDocument, out)
-        if not _is_part(report, parents, config):
-            raise InputError(f"{out} holds another evaluation.", "Name a new folder.")
-        if report.parents == parents and section_digest(report.protocol) == section_digest(config):
+    if before:
+        if not {*before.parents.values()} <= {*parents.values()}:
+            raise _another(out)
+        if before.parents == parents and section_digest(before.protocol) == section_digest(config):
             progress.note(f"{out} already holds this evaluation: nothing to do.")
-            return report
-    elif not storage.is_empty(out) and not (out / scores.FILE).is_file():
-        raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
+            return before
     source.verify(progress)
 
     bench = Bench(
@@ -158,26 +162,45 @@ def for_one_student(config: EvaluateConfig) -> EvaluateConfig:
     return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False, "lossy": False})
 
 
-def _opened(
-    one: str | Path, source: PreparedSet, recipe: Recipe, device: str, shelf: Shelf, progress: Progress
-) -> Distilled | OtherSet:
-    if other_sets.is_other(str(one)):
-        return other_sets.find(str(one), source, recipe.prepare.decode, device, progress)
-    return Distilled.fitting(Path(one), source, recipe.evaluate.lossy, shelf)
+def _begun(out: Path, parents: dict[str, str], config: EvaluateConfig) -> ReportDocument | None:
+    """The report that a folder holds, if an evaluation like this would hold all that it does but for its sets.
 
-
-def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfig) -> bool:
-    """True if an evaluation of these would hold all that the old one does."""
+    Raises:
+        InputError: it holds something else.
+    """
+    if not (out / ReportDocument.FILE).is_file():
+        if not storage.is_empty(out) and not (out / scores.FILE).is_file():
+            raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
+        return None
+    old = documents.read(ReportDocument, out)
     was = old.protocol
-    return (
+    fits = (
         all(old.parents[name] == parents[name] for name in ("prepared", "evaluate"))
-        and {*old.parents.values()} <= {*parents.values()}
         and was.students <= config.students
         and was.full_students <= config.full_students
         and set(was.across) <= set(config.across)
         and was.plain <= config.plain
         and was.lossy <= config.lossy
     )
+    if not fits:
+        raise _another(out)
+    return old
+
+
+def _another(out: Path) -> InputError:
+    return InputError(f"{out} holds another evaluation.", "Name a new folder.")
+
+
+def _need_each_once(sets: Sequence[str | Path]) -> None:
+    """
+    Raises:
+        InputError: a set is named twice.
+    """
+    paths = [Path(str(one).partition(":")[2] if other_sets.is_other(str(one)) else one) for one in sets]
+    places = [path.resolve() for path in paths]
+    for number, path in enumerate(paths):
+        if places[number] in places[:number]:
+            raise InputError(f"{path} is named twice.", "Name each set once.")
 
 
 def _columns(sets: Sequence[Distilled | OtherSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:

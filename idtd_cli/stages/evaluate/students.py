@@ -21,7 +21,7 @@ from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
-from idtd_cli.recipe import EvaluateConfig
+from idtd_cli.recipe import EvaluateConfig, StudentConfig
 from idtd_cli.runlog import Progress, Quiet, Task
 from idtd_cli.stages import clips
 from idtd_cli.stages.evaluate import trained_on
@@ -79,11 +79,35 @@ class Inputs:
     sharing: int = field(compare=False)
 
 
+def need_fitting(config: EvaluateConfig, source: PreparedSet) -> None:
+    """
+    Raises:
+        InputError: a student cannot take these clips, or there are none that could be scored as the protocol says.
+    """
+    clip, classes = source.document.clip, len(source.document.classes)
+    task = registry.Task(classes, clip.frames, clip.height, clip.width)
+    for architecture in _architectures(config):
+        registry.build(architecture, task, 0, "cpu")  # one that cannot take these clips stops here
+    clips.need_scorable(source, config.scoring)
+    if not source.rows(_split(config)):
+        raise InputError(
+            f"{source.folder} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
+        )
+
+
+def _architectures(config: EvaluateConfig) -> list[StudentConfig]:
+    return [config.student.model_copy(update={"name": name}) for name in (config.student.name, *config.across)]
+
+
+def _split(config: EvaluateConfig) -> str:
+    """Of the prepared set."""
+    return "val" if config.split == "validation" else "test"
+
+
 class Bench:
     """The same, open: clips for the device, and everything that students are trained on.
 
     Raises:
-        InputError: a student cannot take these clips, or there are none to score.
         IdtdError: the clips or a set are others here.
     """
 
@@ -98,21 +122,14 @@ class Bench:
         clip, classes = source.document.clip, len(source.document.classes)
         self._normalisation = Normalisation(source.document.mean, source.document.std, device)
         self._task = registry.Task(classes, clip.frames, clip.height, clip.width)
-        names = (config.student.name, *config.across)
-        architectures = [config.student.model_copy(update={"name": name}) for name in names]
-        for architecture in architectures:
-            registry.build(architecture, self._task, 0, "cpu")  # one that cannot take these clips stops here
         #: one for each architecture
-        self.protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
+        self.protocols = [
+            config.model_copy(update={"student": each, "across": ()}) for each in _architectures(config)
+        ]
         self.real = RealClips(*clips.load(source, "train", device, progress, inputs.sharing), classes)
         sets = [one.on(device) if isinstance(one, OtherSet) else one for one in inputs.sets]
         self.things = trained_on.every(sets, self.real, source, config, device)
-        split = "val" if config.split == "validation" else "test"
-        self.held = clips.held(source, split, config.scoring, device, progress, inputs.sharing)
-        if not len(self.held.labels_N):
-            raise InputError(
-                f"{source.folder} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
-            )
+        self.held = clips.held(source, _split(config), config.scoring, device, progress, inputs.sharing)
 
     def students(self) -> Iterator[Student]:
         """All of them, in the order of the report."""
