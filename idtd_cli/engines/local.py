@@ -11,15 +11,16 @@ import os
 import shutil
 import signal
 import threading
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from multiprocessing import connection, forkserver, util
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -49,7 +50,7 @@ def run(
 
 def compute(
     job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
-) -> Generator[R, None, None]:
+) -> Generator[tuple[int, R], None, None]:
     """Of work of our own: see `Engine`."""
     if not items:
         return
@@ -60,46 +61,62 @@ def compute(
     def start() -> Any:
         return ProcessPool(max_workers=workers, initializer=_begin_computing, initargs=given, context=context)
 
-    def submit(item: T) -> Any:
-        try:
-            return pool.schedule(_compute, args=(item,))
-        except RuntimeError:
-            return None  # the pool is broken, as is found once it is this item's turn
+    pool, todo = start(), deque(range(len(items)))
+    pending: dict[Future[R], int] = {}
+    lost: Counter[int] = Counter()
 
-    pool, source, lost = start(), iter(items), 0
-    pending: deque[tuple[T, Any]] = deque()
+    def lose(number: int, error: ProcessExpired | BrokenProcessPool) -> None:
+        lost[number] += 1
+        if lost[number] > _RETRIES:
+            raise IdtdError(
+                f"A process that computes was lost {lost[number]} times ({_end(error)}).",
+                "If memory ran out, take fewer --workers; the same command goes on from there.",
+            ) from error
+        todo.appendleft(number)
+
     try:
-        while True:
-            for item in islice(source, 2 * workers - len(pending)):
-                pending.append((item, submit(item)))
-            if not pending:
-                return
-            item, future = pending[0]
-            try:
-                if future is None:
-                    raise BrokenProcessPool("it could not be submitted")
-                result = future.result()
-            except (ProcessExpired, BrokenProcessPool) as error:
-                lost += 1
-                if lost > _RETRIES:
-                    raise IdtdError(
-                        f"A process that computes was lost {lost} times ({_end(error)}).",
-                        "If memory ran out, take fewer --workers; the same command goes on from there.",
-                    ) from error
-                if isinstance(error, ProcessExpired):
-                    pending[0] = item, submit(item)
-                    continue
+        while todo or pending:
+            while todo and len(pending) < 2 * workers:
+                number = todo.popleft()
+                pending[_submitted(pool, items[number])] = number
+            broken: BrokenProcessPool | None = None
+            for future in _ended(pending):
+                number = pending.pop(future)
+                try:
+                    result = future.result()
+                except ProcessExpired as error:
+                    lose(number, error)
+                except BrokenProcessPool as error:
+                    lose(number, error)
+                    broken = error
+                else:
+                    yield number, result
+            if broken:
                 pool.stop()
                 pool.join()
                 pool = start()
-                pending = deque((item, future if _is_done(future) else submit(item)) for item, future in pending)
-                continue
-            pending.popleft()
-            lost = 0
-            yield result
+                for number in sorted(pending.values(), reverse=True):
+                    lose(number, broken)
+                pending.clear()
     finally:
         pool.stop()
         pool.join()
+
+
+def _submitted(pool: Any, item: Any) -> Future[Any]:
+    """What will come of an item; of a pool that is broken, that."""
+    try:
+        return cast("Future[Any]", pool.schedule(_compute, args=(item,)))
+    except RuntimeError:
+        broken: Future[Any] = Future()
+        broken.set_exception(BrokenProcessPool("it could not be submitted"))
+        return broken
+
+
+def _ended(pending: Mapping[Future[R], int]) -> list[Future[R]]:
+    """Those that have come to an end, once there is one: results first, as an error ends all that is at work."""
+    ended = wait(pending, return_when=FIRST_COMPLETED).done
+    return sorted(ended, key=lambda future: (future.exception() is not None, pending[future]))
 
 
 class Pool:
@@ -200,11 +217,6 @@ class Pool:
             if error.exitcode == -signal.SIGALRM:
                 return Rejected(f"took longer than {self._seconds:g} s")
             return Rejected(f"crashed the decoder ({_end(error)})")
-
-
-def _is_done(future: Any) -> bool:
-    """Whether a result is there, which outlives the pool that it came from."""
-    return future is not None and future.done() and not future.cancelled() and future.exception() is None
 
 
 def _end(error: ProcessExpired | BrokenProcessPool) -> str:

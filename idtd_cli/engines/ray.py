@@ -52,13 +52,13 @@ def run(
         batches = (list(items[start : start + _BATCH]) for start in range(0, len(items), _BATCH))
         calls = (partial(task.remote, job, batch, seconds, memory_mb, Path.cwd(), _versions()) for batch in batches)
         # Ray runs no more than there are CPUs; the others are next.
-        for results in _in_order(ray, calls, workers or 2 * cpus, "decode", "a batch of videos"):
+        for results in _in_order(ray, calls, workers or 2 * cpus):
             yield from results
 
 
 def compute(
     job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
-) -> Generator[R, None, None]:
+) -> Generator[tuple[int, R], None, None]:
     """Of work of our own: see `Engine`. A task is an item, and takes as many CPUs of a node as it has threads."""
     if not items:
         return
@@ -74,12 +74,10 @@ def compute(
         task = ray.remote(num_cpus=threads, num_gpus=needed.get("GPU", 0), max_retries=_RETRIES)(_compute)
         shared = ray.put(job)
         calls = (partial(task.remote, shared, item, Path.cwd(), _versions_of_networks()) for item in items)
-        yield from _in_order(ray, calls, workers or 2 * sum(room), "compute", "a computation")
+        yield from _as_they_end(ray, calls, workers or 2 * sum(room))
 
 
-def _in_order(
-    ray: Any, calls: Iterable[Callable[[], Any]], at_once: int, doing: str, what: str
-) -> Generator[Any, None, None]:
+def _in_order(ray: Any, calls: Iterable[Callable[[], Any]], at_once: int) -> Generator[Any, None, None]:
     """The results of tasks, which are started as others end; twice as many as run at once may wait for the first."""
     source = iter(calls)
     pending: deque[Any] = deque()  # in order
@@ -95,9 +93,37 @@ def _in_order(
             if pending[0] in running:
                 ray.wait(running, num_returns=1)
             else:
-                yield _result(ray, pending.popleft(), doing, what)
+                yield _result(ray, pending.popleft(), "decode", "a batch of videos")
     finally:
         for reference in pending:
+            ray.cancel(reference, force=True)
+
+
+def _as_they_end(ray: Any, calls: Iterable[Callable[[], Any]], at_once: int) -> Generator[tuple[int, Any], None, None]:
+    """The results of tasks with their numbers, as they are there; tasks are started as others end."""
+    source = enumerate(calls)
+    running: dict[Any, int] = {}
+    try:
+        while True:
+            for number, call in islice(source, at_once - len(running)):
+                running[call()] = number
+            if not running:
+                return
+            ray.wait([*running], num_returns=1)
+            ended, _ = ray.wait([*running], num_returns=len(running), timeout=0)
+            failed = []
+            for reference in ended:
+                number = running.pop(reference)
+                try:
+                    result = _result(ray, reference, "compute", "a computation")
+                except IdtdError:
+                    failed.append(reference)
+                else:
+                    yield number, result
+            for reference in failed:  # last: it ends all that is at work
+                _result(ray, reference, "compute", "a computation")
+    finally:
+        for reference in running:
             ray.cancel(reference, force=True)
 
 

@@ -24,6 +24,6 @@ def run(job: Callable[[T], R], items: Sequence[T], config: DecodeConfig) -> Gene
 
 def compute(
     job: Callable[[T], R], items: Sequence[T], config: EvaluateConfig, threads: int, gpus: int
-) -> Generator[R, None, None]:
-    """Do work of our own on each item, where a recipe says: see `Engine`."""
+) -> Generator[tuple[int, R], None, None]:
+    """Do work of our own on each item, where a recipe says; results come as they are there: see `Engine`."""
     return ENGINES[config.engine].compute(job, items, workers=config.workers, threads=threads, gpus=gpus)

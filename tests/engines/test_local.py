@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 
@@ -44,6 +45,10 @@ def job(item: object) -> object:
         case ("lose once", path) if not Path(path).exists():
             Path(path).write_text("")
             os.kill(os.getpid(), signal.SIGKILL)
+        case ("wait for", path):
+            until = time.monotonic() + 60
+            while not Path(path).exists() and time.monotonic() < until:
+                time.sleep(0.01)
     return item
 
 
@@ -127,12 +132,30 @@ def test_workers_that_cannot_start_end_the_run(monkeypatch: pytest.MonkeyPatch) 
 
 
 def compute(items: list[object], n: int = 2, gpus: int = 0) -> list[object]:
-    return list(local.compute(job, items, workers=n, threads=1, gpus=gpus))
+    """The results, in the order of the items."""
+    found = dict(local.compute(job, items, workers=n, threads=1, gpus=gpus))
+    return [found[number] for number in range(len(items))]
 
 
-def test_results_of_work_of_our_own_come_in_order() -> None:
+def test_results_of_work_of_our_own_come_with_their_numbers() -> None:
     assert compute(list(range(20))) == list(range(20))
     assert compute([]) == []
+
+
+def test_none_waits_for_a_slower_one(tmp_path: Path) -> None:
+    slow = ("wait for", str(tmp_path / "mark"))
+    with closing(local.compute(job, [slow, 1, 2, 3, 4, 5, 6], workers=2, threads=1, gpus=0)) as results:
+        assert [next(results) for _ in range(6)] == [(number, number) for number in range(1, 7)]
+        (tmp_path / "mark").touch()
+        assert list(results) == [(0, slow)]
+
+
+def test_what_ended_together_is_known_before_what_failed() -> None:
+    failed, first, second = Future[int](), Future[int](), Future[int]()
+    failed.set_exception(ValueError())
+    first.set_result(1)
+    second.set_result(2)
+    assert local._ended({failed: 0, second: 2, first: 1, Future(): 3}) == [first, second, failed]
 
 
 def test_what_work_of_our_own_raises_is_raised_here() -> None:

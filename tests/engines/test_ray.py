@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,9 @@ def run(items: list[object], seconds: float = 30) -> list[object]:
 
 
 def compute(items: list[object], workers: int = 0) -> list[object]:
-    return list(engine.compute(job, items, workers=workers, threads=1, gpus=0))
+    """The results, in the order of the items."""
+    found = dict(engine.compute(job, items, workers=workers, threads=1, gpus=0))
+    return [found[number] for number in range(len(items))]
 
 
 # What needs no cluster comes before the connection that the module keeps.
@@ -174,7 +177,7 @@ def test_closing_ends_the_processes(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("connected")
 def test_work_of_our_own(tmp_path: Path) -> None:
-    """In order, no more at a time than asked for, again if its process was lost; and what it raises is raised here."""
+    """No more at a time than asked for, again if its process was lost; and what it raises is raised here."""
     (tmp_path / "met").mkdir()
     lost = ("lose once", str(tmp_path / "lost"))
     assert compute([0, 1, lost, 2, 3]) == [0, 1, lost, 2, 3]
@@ -184,3 +187,16 @@ def test_work_of_our_own(tmp_path: Path) -> None:
         compute([0, "refuse", 1])
     with pytest.raises(IdtdError, match="A node of the Ray cluster cannot compute: 'no such"):
         compute([0, "bug", 1])
+
+
+@pytest.mark.usefixtures("connected")
+def test_none_waits_for_a_slower_one(tmp_path: Path) -> None:
+    slow = ("wait for", str(tmp_path / "mark"))
+    with closing(engine.compute(job, [slow, 1, 2, 3, "refuse"], workers=2, threads=1, gpus=0)) as results:
+        assert [next(results) for _ in range(3)] == [(1, 1), (2, 2), (3, 3)]
+        with pytest.raises(InputError, match="It does not fit"):
+            next(results)
+    with closing(engine.compute(job, [slow, 1, 2], workers=2, threads=1, gpus=0)) as results:
+        assert [next(results) for _ in range(2)] == [(1, 1), (2, 2)]
+        (tmp_path / "mark").touch()
+        assert list(results) == [(0, slow)]

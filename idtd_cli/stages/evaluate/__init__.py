@@ -125,9 +125,9 @@ def _run(
         progress.stage("evaluate", total, total - left) as bar,
         closing(students.said(bench, list(todo.values()), recipe.evaluate, bar)) as results,
     ):
-        for key, result in zip(todo, results, strict=True):
-            known.add(key, result)
-            bar.advance(0, **bench.facts([todo[key]]), top1=result.predictions.top(1))
+        for student, result in results:
+            known.add(keys[student], result, order=[*every])
+            bar.advance(0, **bench.facts([student]), top1=result.predictions.top(1))
 
     judged = []
     for architecture, protocol in enumerate(bench.protocols):

@@ -123,9 +123,7 @@ class Bench:
         self._normalisation = Normalisation(source.document.mean, source.document.std, device)
         self._task = registry.Task(classes, clip.frames, clip.height, clip.width)
         #: one for each architecture
-        self.protocols = [
-            config.model_copy(update={"student": each, "across": ()}) for each in _architectures(config)
-        ]
+        self.protocols = [config.model_copy(update={"student": each, "across": ()}) for each in _architectures(config)]
         self.real = RealClips(*clips.load(source, "train", device, progress, inputs.sharing), classes)
         sets = [one.on(device) if isinstance(one, OtherSet) else one for one in inputs.sets]
         self.things = trained_on.every(sets, self.real, source, config, device)
@@ -189,8 +187,10 @@ def crowded(config: EvaluateConfig, threads: int) -> str:
     )
 
 
-def said(bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar: Task) -> Generator[Said, None, None]:
-    """What students say, in their order, each trained where a recipe says.
+def said(
+    bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar: Task
+) -> Generator[tuple[Student, Said], None, None]:
+    """What students say, each trained where a recipe says, as soon as it is known: elsewhere, in any order.
 
     The bar moves with each update; with each student, where they are trained elsewhere, one by each process.
     """
@@ -201,15 +201,17 @@ def said(bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar:
                 lot = [Student(architecture, thing, seed) for seed in seeds]
                 return bench.train(lot, partial(_advance, bar, len(lot), bench.facts(lot)))
 
-            network, seeds = bench.protocols[architecture].student, [student.seed for student in some]
-            yield from scoring.lots(network, seeds, config.together, train)
+            here = list(some)
+            seeds = [student.seed for student in here]
+            lots = scoring.lots(bench.protocols[architecture].student, seeds, config.together, train)
+            yield from zip(here, lots, strict=True)
         return
     device, threads = bench.inputs.device, bench.inputs.threads
     gpus = torch.cuda.device_count() if device.startswith("cuda") else 0
     with closing(engines.compute(partial(_train, bench.inputs), students, config, threads, gpus)) as results:
-        for student, result in zip(students, results, strict=True):
-            yield result
-            bar.advance(bench.updates(student), **bench.facts([student]))
+        for number, result in results:
+            yield students[number], result
+            bar.advance(bench.updates(students[number]), **bench.facts([students[number]]))
 
 
 def _advance(bar: Task, students: int, facts: dict[str, str], _step: int, _loss: Tensor) -> None:
