@@ -147,6 +147,26 @@ def resumable_folder(out: Path, say: Callable[[str], None] = _say_nothing) -> It
         unfinished.journal.unlink(missing_ok=True)
 
 
+@contextmanager
+def growing_folder(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path | None]:
+    """Fill a folder bit by bit where it lies, alone: what is there when the block fails is gone on with next time.
+
+    A folder that the block made is removed if it is empty in the end. Gives what `alone` does.
+
+    Raises:
+        InputError: as `alone` does.
+    """
+    place = _resolved(out)
+    new = not place.exists()
+    with alone(out, say) as scratch:
+        try:
+            yield scratch
+        finally:
+            if new:
+                with suppress(OSError):  # it holds something, or was never made
+                    place.rmdir()
+
+
 @dataclass(frozen=True)
 class Unfinished:
     """A folder in the making that outlives its process, and a journal of what was done that is no part of it."""

@@ -260,3 +260,33 @@ def test_a_lock_whose_folder_goes_at_this_moment_is_taken_anew(tmp_path: Path, m
         assert scratch is not None
         assert left
     assert said == []
+
+
+def test_a_growing_folder_keeps_what_came_into_it_and_is_gone_if_nothing_did(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "out"
+
+    def grow(*names: str) -> None:
+        with storage.growing_folder(out) as scratch:
+            assert scratch is not None
+            (scratch / "needed").touch()
+            storage.make_folder(out)
+            for name in names:
+                (out / name).touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        grow()
+    assert contents(tmp_path) == {}
+    with pytest.raises(KeyError):
+        grow("first")
+    assert set(contents(tmp_path)) == {"a", "a/out", "a/out/first"}
+    with pytest.raises(KeyError):
+        grow("second")
+    assert set(contents(tmp_path)) == {"a", "a/out", "a/out/first", "a/out/second"}
+
+
+def test_an_empty_folder_of_somebody_is_not_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with storage.growing_folder(tmp_path / "out"):
+        pass
+    assert contents(tmp_path) == {"out": "folder"}

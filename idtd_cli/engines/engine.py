@@ -43,6 +43,17 @@ class Engine(Protocol):
             IdtdError: no process can be started, or they are lost again and again.
         """
 
+    def need_room(self, *, threads: int, gpus: int) -> None:
+        """Look, before anything else is done, whether `compute` could work here.
+
+        Args:
+            threads: as it takes them.
+            gpus: as it takes them.
+
+        Raises:
+            InputError: the engine cannot be used here.
+        """
+
     def compute(
         self, job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
     ) -> Generator[tuple[int, R], None, None]:

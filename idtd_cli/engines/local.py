@@ -48,6 +48,10 @@ def run(
             yield from pool.run(job, items)
 
 
+def need_room(*, threads: int, gpus: int) -> None:
+    """Of this machine there is as much as there is: see `Engine`."""
+
+
 def compute(
     job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
 ) -> Generator[tuple[int, R], None, None]:

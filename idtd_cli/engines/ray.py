@@ -56,6 +56,12 @@ def run(
             yield from results
 
 
+def need_room(*, threads: int, gpus: int) -> None:
+    """Whether there is a cluster, and a node for a task: see `Engine`."""
+    with _cluster() as ray:
+        _room(ray, threads, gpus)
+
+
 def compute(
     job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
 ) -> Generator[tuple[int, R], None, None]:
@@ -63,18 +69,28 @@ def compute(
     if not items:
         return
     with _cluster() as ray:
-        needed = {"CPU": threads} | ({"GPU": 1} if gpus else {})
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        room = [min(int(node.get(name, 0) // count) for name, count in needed.items()) for node in nodes]
-        if not any(room):
-            raise InputError(
-                f"No node of the Ray cluster has the {threads} CPUs{' and the GPU' if gpus else ''} that it takes.",
-                "OMP_NUM_THREADS says how many it takes; `ray start --num-cpus` how many a node has.",
-            )
-        task = ray.remote(num_cpus=threads, num_gpus=needed.get("GPU", 0), max_retries=_RETRIES)(_compute)
+        room = _room(ray, threads, gpus)
+        task = ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_retries=_RETRIES)(_compute)
         shared = ray.put(job)
         calls = (partial(task.remote, shared, item, Path.cwd(), _versions_of_networks()) for item in items)
-        yield from _as_they_end(ray, calls, workers or 2 * sum(room))
+        yield from _as_they_end(ray, calls, workers or 2 * room)
+
+
+def _room(ray: Any, threads: int, gpus: int) -> int:
+    """How many tasks the nodes can run at a time.
+
+    Raises:
+        InputError: none.
+    """
+    needed = {"CPU": threads} | ({"GPU": 1} if gpus else {})
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(min(int(node.get(name, 0) // count) for name, count in needed.items()) for node in nodes)
+    if not room:
+        raise InputError(
+            f"No node of the Ray cluster has the {threads} CPUs{' and the GPU' if gpus else ''} that it takes.",
+            "OMP_NUM_THREADS says how many it takes; `ray start --num-cpus` how many a node has.",
+        )
+    return room
 
 
 def _in_order(ray: Any, calls: Iterable[Callable[[], Any]], at_once: int) -> Generator[Any, None, None]:

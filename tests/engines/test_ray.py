@@ -99,6 +99,8 @@ def test_without_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(InputError, match=f"There is no Ray cluster at {address}"):
         run([0])
+    with pytest.raises(InputError, match=f"There is no Ray cluster at {address}"):
+        engine.need_room(threads=1, gpus=0)
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +189,15 @@ def test_work_of_our_own(tmp_path: Path) -> None:
         compute([0, "refuse", 1])
     with pytest.raises(IdtdError, match="A node of the Ray cluster cannot compute: 'no such"):
         compute([0, "bug", 1])
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_node_has_to_have_what_a_task_takes() -> None:
+    engine.need_room(threads=2, gpus=0)
+    with pytest.raises(InputError, match="No node of the Ray cluster has the 3 CPUs that it takes"):
+        engine.need_room(threads=3, gpus=0)
+    with pytest.raises(InputError, match="the 1 CPUs and the GPU that it takes"):
+        engine.need_room(threads=1, gpus=1)
 
 
 @pytest.mark.usefixtures("connected")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -510,6 +511,7 @@ def test_what_is_found_wrong_at_no_cost_is_said_before_anything_is_read(
     monkeypatch.setattr(PreparedSet, "verify", read_it)
     monkeypatch.setattr(PreparedSet, "read", read_it)
     monkeypatch.setattr(DistilledSet, "open", read_it)
+    monkeypatch.setitem(sys.modules, "ray", None)
     new, small = tmp_path / "new", {"widths": [2] * 4, "strides": [1] * 4, "kernel": [1, 1, 1]}
     for words, sets, on, out, content in [
         ("is named twice", [exported, theirs, theirs], prepared, new, recipe()),
@@ -519,6 +521,7 @@ def test_what_is_found_wrong_at_no_cost_is_said_before_anything_is_read(
         ("too small for block 4", [exported], prepared, new, recipe(evaluate__student=small)),
         ("has no validation clips", [exported], empty, new, recipe(evaluate__split="validation")),
         ("are the same", [exported], prepared, new, of_whole_videos_thrice()),
+        ("engine ray is not installed", [exported], prepared, new, recipe(evaluate__engine="ray")),
     ]:  # fmt: skip
         refused(words, out, sets, on, out, content)
 

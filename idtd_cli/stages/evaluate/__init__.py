@@ -53,90 +53,105 @@ def run(
             process, or students cannot be trained where the recipe says.
         IdtdError: processes that train students are lost again and again.
     """
-    with storage.alone(out, progress.note) as scratch:
-        return _run(sets, prepared, out, recipe, device, progress, scratch)
+    with storage.growing_folder(out, progress.note) as scratch:
+        config = recipe.evaluate.without_machine()
+        source = PreparedSet.open(prepared)
+        parents = {"prepared": source.document.digest(), "evaluate": section_digest(for_one_student(config))}
+        # What is found wrong at no cost comes first: to read sets, and to compare digests, may take minutes.
+        before = _begun(out, parents, config)
+        _need_each_once(sets)
+        shelf = Shelf()
+        ours = {one: Distilled.fitting(Path(one), source, shelf) for one in sets if not other_sets.is_other(str(one))}
+        students.need_fitting(config, source)
+        if before is None:  # else there may be nothing left to train
+            students.need_room(recipe.evaluate, device)
 
+        for one in ours.values():
+            one.read(config.lossy)
+        opened = [
+            ours.get(one) or other_sets.find(str(one), source, recipe.prepare.decode, device, progress) for one in sets
+        ]
+        parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
+        if before:
+            if not {*before.parents.values()} <= {*parents.values()}:
+                raise _another(out)
+            if before.parents == parents and section_digest(before.protocol) == section_digest(config):
+                progress.note(f"{out} already holds this evaluation: nothing to do.")
+                return before
+        source.verify(progress)
 
-def _run(
-    sets: Sequence[str | Path],
-    prepared: Path,
-    out: Path,
-    recipe: Recipe,
-    device: str,
-    progress: Progress,
-    scratch: Path | None,
-) -> ReportDocument:
-    config = recipe.evaluate.without_machine()
-    source = PreparedSet.open(prepared)
-    document = source.document
-    parents = {"prepared": document.digest(), "evaluate": section_digest(for_one_student(config))}
-    # What is found wrong at no cost comes first: to read sets, and to compare digests, may take minutes.
-    before = _begun(out, parents, config)
-    _need_each_once(sets)
-    shelf = Shelf()
-    ours = {one: Distilled.fitting(Path(one), source, shelf) for one in sets if not other_sets.is_other(str(one))}
-    students.need_fitting(config, source)
-
-    for one in ours.values():
-        one.read(config.lossy)
-    opened = [
-        ours.get(one) or other_sets.find(str(one), source, recipe.prepare.decode, device, progress) for one in sets
-    ]
-    parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
-    if before:
-        if not {*before.parents.values()} <= {*parents.values()}:
-            raise _another(out)
-        if before.parents == parents and section_digest(before.protocol) == section_digest(config):
-            progress.note(f"{out} already holds this evaluation: nothing to do.")
-            return before
-    source.verify(progress)
-
-    bench = Bench(
-        Inputs(
+        inputs = Inputs(
             f"{parents} {section_digest(config)} {device}",
-            (document.digest(), *(one.digest for one in opened)),
+            (parents["prepared"], *(one.digest for one in opened)),
             tuple(opened),
             prepared,
             config,
             device,
             torch.get_num_threads(),
             students.sharing(recipe.evaluate, device),
-        ),
-        progress,
-    )
+        )
+        bench = Bench(inputs, progress)
+        storage.make_folder(out)  # everything that can be wrong with the input was looked at
+        storage.sweep(out)
+        report = _report(bench, _said(bench, parents["prepared"], recipe.evaluate, out, progress), parents, source)
+        columns = _columns(opened, bench.real, source.document.clip.frames)
+        storage.write_bytes(out / SHEET, png(contact_sheet(report.classes, columns)))
+        storage.write_text(out / PAGE, html.render(report, shown(report.classes, columns, scratch)))
+        storage.write_text(out / TEXT, markdown.render(report))
+        report.write(out)  # last: it marks the folder as complete
+        return report
+
+
+def _said(
+    bench: Bench, prepared: str, config: EvaluateConfig, out: Path, progress: Progress
+) -> dict[Student, students.Said]:
+    """What each student says: those that did before, and those that are trained now.
+
+    Args:
+        bench: all that they are trained on.
+        prepared: digest of the prepared set.
+        config: says where they are trained, and how many at a time.
+        out: the report folder, which remembers each at once.
+        progress: where to report to.
+    """
     for protocol in bench.protocols:
-        if recipe.evaluate.together > 1 and protocol.student.name not in registry.TOGETHER:
+        if config.together > 1 and protocol.student.name not in registry.TOGETHER:
             progress.note(f"{protocol.student.name} students train one after another: several cannot be one network.")
-    if crowded := students.crowded(recipe.evaluate, bench.inputs.threads):
+    if crowded := students.crowded(config, bench.inputs.threads):
         progress.note(crowded)
-    storage.make_folder(out)  # everything that can be wrong with the input was looked at
-    storage.sweep(out)
     known = Scores(out, progress)
-    decides = [parents["prepared"] + section_digest(for_one_student(protocol)) for protocol in bench.protocols]
+    decides = [prepared + section_digest(for_one_student(protocol)) for protocol in bench.protocols]
     keys = {
         student: Scores.key(decides[student.architecture], bench.things[student.thing].digest, student.seed)
         for student in bench.students()
     }
     every = {key: student for student, key in keys.items()}  # sets that are the same to the byte share theirs
-    todo = {key: student for key, student in every.items() if key not in known}
-    total, left = (sum(bench.updates(student) for student in some.values()) for some in (every, todo))
+    todo = [student for key, student in every.items() if key not in known]
+    total, left = (sum(bench.updates(student) for student in some) for some in (every.values(), todo))
     # Updates, not students, so that the bar moves and the time left is known while one trains.
     with (
         progress.stage("evaluate", total, total - left) as bar,
-        closing(students.said(bench, list(todo.values()), recipe.evaluate, bar)) as results,
+        closing(students.said(bench, todo, config, bar)) as results,
     ):
         for student, result in results:
             known.add(keys[student], result, order=[*every])
             bar.advance(0, **bench.facts([student]), top1=result.predictions.top(1))
+    return {student: known[key] for student, key in keys.items()}
 
+
+def _report(
+    bench: Bench, said: dict[Student, students.Said], parents: dict[str, str], source: PreparedSet
+) -> ReportDocument:
+    """All figures, from what each student said."""
+    config, document = bench.inputs.config, source.document
     judged = []
     for architecture, protocol in enumerate(bench.protocols):
         for number, thing in enumerate(bench.things):
-            found = [known[keys[Student(architecture, number, seed)]] for seed in range(thing.students)]
+            found = [said[Student(architecture, number, seed)] for seed in range(thing.students)]
             seconds = sum(one.seconds for one in found)
             judged.append(Judged(thing, protocol.student.name, [one.predictions for one in found], seconds))
     classes = len(document.classes)
-    report = ReportDocument(
+    return ReportDocument(
         parents=parents,
         source=document.source,
         classes=document.classes,
@@ -146,15 +161,9 @@ def _run(
         protocol=config,
         results=tuple(one.result(bench.held.labels_N.cpu(), classes) for one in judged),
         differences=tuple(differences([one for one in judged if one.student == config.student.name])),
-        hardware="; ".join(dict.fromkeys(known[key].hardware for key in keys.values())),
+        hardware="; ".join(dict.fromkeys(one.hardware for one in said.values())),
         versions=provenance.versions(),
     )
-    columns = _columns(opened, bench.real, document.clip.frames)
-    storage.write_bytes(out / SHEET, png(contact_sheet(document.classes, columns)))
-    storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns, scratch)))
-    storage.write_text(out / TEXT, markdown.render(report))
-    report.write(out)  # last: it marks the folder as complete
-    return report
 
 
 def for_one_student(config: EvaluateConfig) -> EvaluateConfig:

@@ -95,6 +95,19 @@ def need_fitting(config: EvaluateConfig, source: PreparedSet) -> None:
         )
 
 
+def need_room(config: EvaluateConfig, device: str) -> None:
+    """
+    Raises:
+        InputError: students cannot be trained where the recipe says.
+    """
+    if apart(config):
+        engines.need_room(config, torch.get_num_threads(), _gpus(device))
+
+
+def _gpus(device: str) -> int:
+    return torch.cuda.device_count() if device.startswith("cuda") else 0
+
+
 def _architectures(config: EvaluateConfig) -> list[StudentConfig]:
     return [config.student.model_copy(update={"name": name}) for name in (config.student.name, *config.across)]
 
@@ -173,7 +186,7 @@ def sharing(config: EvaluateConfig, device: str) -> int:
         return 1
     if config.engine == "ray":  # a node runs as many tasks as it has room for, and a GPU one
         return 1 + (1 if device.startswith("cuda") else max(1, provenance.cores() // torch.get_num_threads()))
-    return 1 + -(-config.workers // (torch.cuda.device_count() if device.startswith("cuda") else 1))
+    return 1 + -(-config.workers // (_gpus(device) or 1))
 
 
 def crowded(config: EvaluateConfig, threads: int) -> str:
@@ -206,9 +219,8 @@ def said(
             lots = scoring.lots(bench.protocols[architecture].student, seeds, config.together, train)
             yield from zip(here, lots, strict=True)
         return
-    device, threads = bench.inputs.device, bench.inputs.threads
-    gpus = torch.cuda.device_count() if device.startswith("cuda") else 0
-    with closing(engines.compute(partial(_train, bench.inputs), students, config, threads, gpus)) as results:
+    job, threads, gpus = partial(_train, bench.inputs), bench.inputs.threads, _gpus(bench.inputs.device)
+    with closing(engines.compute(job, students, config, threads, gpus)) as results:
         for number, result in results:
             yield students[number], result
             bar.advance(bench.updates(students[number]), **bench.facts([students[number]]))
