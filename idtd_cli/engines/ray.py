@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from idtd_cli import host_memory
-from idtd_cli.engines import local
 from idtd_cli.engines.engine import Rejected
+from idtd_cli.engines.guarded import Pool
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.version import __version__
 from idtd_cli.video import decode
@@ -175,9 +175,9 @@ def _settle(folder: Path, versions: dict[str, str], found: dict[str, str]) -> No
 
 
 @functools.cache
-def _pool(seconds: float, memory_mb: int) -> local.Pool:
+def _pool(seconds: float, memory_mb: int) -> Pool:
     """One guarded process, which serves all the tasks that Ray gives to this one."""
-    return local.Pool(1, seconds, memory_mb)
+    return Pool(1, seconds, memory_mb)
 
 
 def _versions() -> dict[str, str]:

@@ -19,7 +19,7 @@ from idtd_cli.engines.engine import Rejected
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.stages import prepare
 from tests import tiny
-from tests.engines import clusters, test_local
+from tests.engines import clusters, jobs
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'idtd-cli[ray]'")
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
@@ -47,7 +47,7 @@ def connected(cluster: str) -> Iterator[None]:
 
 
 def job(item: object) -> object:
-    """Does what `test_local.job` does, or harm to the cluster."""
+    """Does what `jobs.job` does, or harm to the cluster."""
     match item:
         case ("wait", path):
             Path(path).write_text(str(os.getpid()))
@@ -67,7 +67,7 @@ def job(item: object) -> object:
         case ("lose once", path) if not Path(path).exists():
             Path(path).write_text("")
             os.kill(os.getpid(), signal.SIGKILL)
-    return test_local.job(item)
+    return jobs.job(item)
 
 
 def _kill_task() -> None:
@@ -129,7 +129,7 @@ def test_it_gives_the_bytes_of_the_local_engine(videos: Path, tmp_path: Path, mo
 def test_a_bad_file_costs_itself_alone() -> None:
     items = [*range(20), "segfault", 20, "damaged", "allocate", "hang", 21]
     results = run(items, seconds=1)
-    assert results == list(local.run(test_local.job, items, workers=2, seconds=1, memory_mb=512))
+    assert results == list(local.run(jobs.job, items, workers=2, seconds=1, memory_mb=512))
     assert sum(isinstance(result, Rejected) for result in results) == 4
     assert ray.is_initialized()
 
