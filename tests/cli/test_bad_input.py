@@ -121,6 +121,17 @@ _REFUSED: list[tuple[str, Arguments, str]] = [
     ("evaluate", lambda w: [f"import:{w.file}", "--on", w.prepared, "--out", w.out], "is no file of torch.save"),
     ("evaluate", lambda w: ["import:no.pt", "--on", w.prepared, "--out", w.out], "There is no no.pt"),
     ("evaluate", lambda w: [f"prepared:{w.missing}", "--on", w.prepared, "--out", w.out], "is not a folder"),
+    # Options that mean nothing in this use of a command.
+    ("reproduce", lambda w: [w.recipe(), w.out, "--source", w.videos, "--endpoint", "http://x"],
+     "--endpoint means nothing here: without --from, nothing is taken from the Hub. Leave it out."),
+    ("reproduce", lambda w: [w.recipe(), w.out, "--source", w.videos, "--max-gb", "20"], "--max-gb means nothing here"),
+    ("reproduce", lambda w: [w.out, "--from", "a/b", "--only", "ipc=1"],
+     "--only means nothing here: it chooses cells of a grid"),
+    ("reproduce", lambda w: [w.recipe(), w.out, "--source", w.videos, "--only", "ipc=1"], "tiny has none"),
+    ("prepare", lambda w: [w.videos, w.out, "--accept-licence"], "--accept-licence means nothing here"),
+    ("verify", lambda w: [w.exported, "--endpoint", "http://x"],
+     "--endpoint means nothing here: the set is a folder on this machine."),
+    ("verify", lambda w: [w.exported, "--max-gb", "20"], "--max-gb means nothing here"),
     # An input folder that is something else.
     ("distill", lambda w: [w.missing, w.out], "is not a folder. Make one with `idtd prepare SOURCE OUT`"),
     ("distill", lambda w: [w.file, w.out], "is not a folder"),
