@@ -27,7 +27,6 @@ from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.stages.evaluate.scores import Scores
 from idtd_cli.stages.evaluate.students import Bench, Inputs, Student
 from idtd_cli.stages.evaluate.trained_on import Distilled, Shelf
-from idtd_cli.students import registry
 
 PAGE = "report.html"
 TEXT = "report.md"
@@ -114,11 +113,8 @@ def _said(
         out: the report folder, which remembers each at once.
         progress: where to report to.
     """
-    for protocol in bench.protocols:
-        if config.together > 1 and protocol.student.name not in registry.TOGETHER:
-            progress.note(f"{protocol.student.name} students train one after another: several cannot be one network.")
-    if crowded := students.crowded(config, bench.inputs.threads):
-        progress.note(crowded)
+    for remark in students.remarks(config, bench.inputs.threads):
+        progress.note(remark)
     known = Scores(out, progress)
     decides = [prepared + section_digest(for_one_student(protocol)) for protocol in bench.protocols]
     keys = {

@@ -189,15 +189,20 @@ def sharing(config: EvaluateConfig, device: str) -> int:
     return 1 + -(-config.workers // (_gpus(device) or 1))
 
 
-def crowded(config: EvaluateConfig, threads: int) -> str:
-    """What to say if students that are trained here at a time would be in each other's way; empty if they would not."""
+def remarks(config: EvaluateConfig, threads: int) -> Iterator[str]:
+    """What to say of how students will be trained, if it is not as one would think; `threads` are those of each."""
+    if config.together > 1 and apart(config):
+        yield "Each student is trained by a process of its own: evaluate.together is passed over."
+    elif config.together > 1:
+        for name in (config.student.name, *config.across):
+            if name not in registry.TOGETHER:
+                yield f"{name} students train one after another: several cannot be one network."
     cores = provenance.cores()
-    if config.engine != "local" or config.workers < 2 or threads == 1 or config.workers * threads <= cores:
-        return ""
-    return (
-        f"{config.workers} students at a time with {threads} threads each, on {cores} cores, hinder each other: "
-        f"OMP_NUM_THREADS={max(1, cores // config.workers)} gives each its own."
-    )
+    if config.engine == "local" and config.workers > 1 and threads > 1 and config.workers * threads > cores:
+        yield (
+            f"{config.workers} students at a time with {threads} threads each, on {cores} cores, hinder each other: "
+            f"OMP_NUM_THREADS={max(1, cores // config.workers)} gives each its own."
+        )
 
 
 def said(

@@ -204,6 +204,10 @@ def test_students_that_hinder_each_other_are_told_of(
     workers: int, threads: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provenance, "cores", lambda: 8)
-    told = students.crowded(recipe(evaluate__workers=workers).evaluate, threads)
-    assert sentence in told
-    assert bool(told) == bool(sentence)
+    told = [*students.remarks(recipe(evaluate__workers=workers).evaluate, threads)]
+    assert [sentence in each for each in told] == [True] * bool(sentence)
+
+
+def test_what_several_processes_pass_over_is_said() -> None:
+    told = students.remarks(recipe(evaluate__workers=2, evaluate__together=3).evaluate, 1)
+    assert [*told] == ["Each student is trained by a process of its own: evaluate.together is passed over."]
