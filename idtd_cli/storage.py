@@ -223,7 +223,8 @@ def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path
                 staging.rmdir()
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            if getattr(error, "errno", None) in _FORBIDDEN and staging.is_dir():
+            # A name is that of the file, which cannot be opened; a system without locks has none to tell.
+            if isinstance(error, OSError) and error.errno in _FORBIDDEN and error.filename and staging.is_dir():
                 raise _somebody_elses(staging, out) from error
             reason = getattr(error, "strerror", None) or "this system has no locks"
             say(f"{out} cannot be locked ({reason}): see to it that no other command writes there.")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import platform
@@ -321,6 +322,20 @@ def test_what_another_user_is_making_is_left_to_them(
     with pytest.raises(InputError, match=words), getattr(storage, kind)(tmp_path / "out"):
         pytest.fail("the block ran")
     assert contents(tmp_path) == before
+
+
+def test_a_system_that_forbids_locks_is_not_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    said: list[str] = []
+    with storage.growing_folder(tmp_path / "out", said.append):
+        pass
+    assert said == [
+        f"{tmp_path / 'out'} cannot be locked (Permission denied): see to it that no other command writes there."
+    ]
+    assert contents(tmp_path) == {}
 
 
 def test_a_user_without_a_name_has_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

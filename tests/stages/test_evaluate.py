@@ -166,6 +166,7 @@ def test_an_evaluation_that_was_stopped_goes_on(
     with pytest.raises(KeyboardInterrupt):
         tiny.evaluate([exported], prepared, out, progress=stopped_after(after))
     assert trained == [0, 1, 0, 1, 0][: after + 1]
+    assert out.exists() == (after > 0)  # an empty folder would be no report
     trained.clear()
     heard = Heard()
     tiny.evaluate([exported], prepared, out, progress=heard)
