@@ -132,6 +132,8 @@ _REFUSED: list[tuple[str, Arguments, str]] = [
     ("verify", lambda w: [w.exported, "--endpoint", "http://x"],
      "--endpoint means nothing here: the set is a folder on this machine."),
     ("verify", lambda w: [w.exported, "--max-gb", "20"], "--max-gb means nothing here"),
+    ("distill", lambda w: [w.prepared, w.out, "--set", "distill.method=random", "--tensorboard"],
+     "--tensorboard shows figures of steps, and random clips take none."),
     # An input folder that is something else.
     ("distill", lambda w: [w.missing, w.out], "is not a folder. Make one with `idtd prepare SOURCE OUT`"),
     ("distill", lambda w: [w.file, w.out], "is not a folder"),

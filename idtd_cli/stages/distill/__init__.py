@@ -60,6 +60,8 @@ def run(
         IdtdError: a loss, the videos or the embeddings became non-finite, or an expert is damaged.
         KeyboardInterrupt: passed on, of matching after a checkpoint was written.
     """
+    if tensorboard and recipe.distill.method == "random":
+        raise InputError("--tensorboard shows figures of steps, and random clips take none.", "Leave it out.")
     if tensorboard:
         need_tensorboard()
     # Of several ranks the first alone writes.
