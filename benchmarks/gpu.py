@@ -25,7 +25,7 @@ from idtd_cli import host_memory, provenance
 from idtd_cli.method.matching import registry as matchings
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.recipe import FitConfig, StudentConfig
-from idtd_cli.stages.distill.speed import Meter
+from idtd_cli.stages.distill.speed import Speedometer
 from idtd_cli.students.training import LabelledVideos, fit
 
 STEPS = 20
@@ -95,7 +95,7 @@ def steps(bench: Bench, device: str, **changes: object) -> str:
 
     config = bench.config.model_copy(update={"steps": STEPS, **changes})
     matching = matchings.build(config, bench.views, bench.draw_network).to(device)
-    meter = Meter(device, config.precision, config.network_steps)
+    meter = Speedometer(device, config.precision, config.network_steps)
     loop = distil(bench.videos, matching, bench.optimiser, config, bench.views.shard, bench.task.frames)
     for _ in range(5):  # the first steps choose kernels
         meter.counted(lambda: next(loop))

@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import sentences
 from pydantic.fields import FieldInfo
+from typer import Context
 from typer.models import ArgumentInfo
 
 import idtd_cli
@@ -94,6 +95,8 @@ def commands() -> dict[str, Callable[..., None]]:
 def parameters(command: Callable[..., None]) -> Iterator[Parameter]:
     """The arguments and options of a command, in order."""
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if parameter.annotation is Context:
+            continue  # nothing that is typed
         annotation, info = get_args(parameter.annotation)
         is_option = not isinstance(info, ArgumentInfo)
         # What stands first in typer.Option("--set") is its default until Typer finds it in an Annotated.

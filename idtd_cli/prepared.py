@@ -128,7 +128,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class NoClip:
     """A video that gave no clip: a line of rejects.csv."""
 
     id: str
@@ -161,7 +161,7 @@ class Writer:
         self._shape = (clip.stored_frames, 3, clip.height, clip.width)
         self._rows_a_shard = max(1, shard_bytes // math.prod(self._shape))
         #: What was done so far, in order.
-        self.done: list[Row | Rejected] = []
+        self.done: list[Row | NoClip] = []
         self._last: Row | None = None
         self._digests: dict[str, str] = {}
         self._histogram_3V = np.zeros((3, 256), dtype=np.int64)  # of the closed shards
@@ -224,7 +224,7 @@ class Writer:
     def reject(self, id: str, reason: str) -> None:
         """Record a video that gave no clip."""
         # A reason may name a file, in letters that no text file can hold.
-        rejected = Rejected(id, reason.encode(errors="backslashreplace").decode())
+        rejected = NoClip(id, reason.encode(errors="backslashreplace").decode())
         self._note({"rejected": astuple(rejected)})
         self.done.append(rejected)
 
@@ -242,7 +242,7 @@ class Writer:
         """Write everything beside the shards; the document comes last and makes the set complete."""
         self._close_shard()
         rows = [done for done in self.done if isinstance(done, Row)]
-        rejects = [(done.id, done.reason) for done in self.done if isinstance(done, Rejected)]
+        rejects = [(done.id, done.reason) for done in self.done if isinstance(done, NoClip)]
         absent = [(id, "is listed and not there") for id in missing]
         index = _csv([field.name for field in fields(Row)], map(astuple, rows))
         storage.write_bytes(self._folder / "index.csv", index)
@@ -330,7 +330,7 @@ class Writer:
                 self._last = Row(*line["row"])
                 self.done.append(self._last)
             elif "rejected" in line:
-                self.done.append(Rejected(*line["rejected"]))
+                self.done.append(NoClip(*line["rejected"]))
             elif "closed" in line:
                 size = _HEADER_BYTES + rows_in[line["closed"]] * math.prod(self._shape)
                 if (self._folder / "shards" / line["closed"]).stat().st_size != size:
@@ -343,7 +343,7 @@ class Writer:
             self._shard.seek(_HEADER_BYTES)
         for line in lines[holds:]:
             if "rejected" in line:
-                self.done.append(Rejected(*line["rejected"]))
+                self.done.append(NoClip(*line["rejected"]))
             else:
                 data = self._shard.read(math.prod(self._shape)) if self._shard else b""
                 if zlib.crc32(data) != line["crc"]:

@@ -208,8 +208,13 @@ def started() -> Iterator[Ranks]:
         with _in_words():
             yield ranks
     except BaseException as error:
-        # torchrun's own process keeps the store: it is there after any rank.
-        if store.add("idtd/failed", 1) == 1:
+        # The store is kept by torchrun's own process, and there after any rank; where rank 0 keeps it, it may be gone,
+        # and nobody can say who was first.
+        try:
+            first = store.add("idtd/failed", 1) == 1
+        except RuntimeError:
+            first = True
+        if first:
             raise
         code = STOPPED if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
         raise SystemExit(code) from error

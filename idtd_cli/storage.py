@@ -147,6 +147,26 @@ def resumable_folder(out: Path, say: Callable[[str], None] = _say_nothing) -> It
         unfinished.journal.unlink(missing_ok=True)
 
 
+@contextmanager
+def growing_folder(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path | None]:
+    """Fill a folder bit by bit where it lies, alone: what is there when the block fails is gone on with next time.
+
+    A folder that the block made is removed if it is empty in the end. Gives what `alone` does.
+
+    Raises:
+        InputError: as `alone` does.
+    """
+    place = _resolved(out)
+    new = not place.exists()
+    with alone(out, say) as scratch:
+        try:
+            yield scratch
+        finally:
+            if new:
+                with suppress(OSError):  # it holds something, or was never made
+                    place.rmdir()
+
+
 @dataclass(frozen=True)
 class Unfinished:
     """A folder in the making that outlives its process, and a journal of what was done that is no part of it."""
@@ -163,7 +183,7 @@ class Unfinished:
 def forget(out: Path) -> None:
     """Remove what a process that was killed in its last moment left beside the finished folder `out`."""
     staging = _staging_path(out.resolve())
-    if staging.is_dir():
+    if staging.is_dir() and os.access(staging, os.W_OK | os.X_OK):  # another user's is theirs to remove
         with alone(out):
             (staging / _JOURNAL).unlink(missing_ok=True)
 
@@ -187,7 +207,7 @@ def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path
         say: is told if there is no way to keep them out.
 
     Raises:
-        InputError: another process is at work on it, or a part of the path is a file.
+        InputError: another process or user is at work on it, or a part of the path is a file.
     """
     staging = _staging_path(_resolved(out))
     if staging in _held:
@@ -199,8 +219,13 @@ def alone(out: Path, say: Callable[[str], None] = _say_nothing) -> Iterator[Path
             stack.callback(os.close, handle)
             _lock(handle, staging, out)
         except (OSError, ImportError) as error:
+            with suppress(OSError):  # one that is empty is nobody's
+                staging.rmdir()
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            # A name is that of the file, which cannot be opened; a system without locks has none to tell.
+            if isinstance(error, OSError) and error.errno in _FORBIDDEN and error.filename and staging.is_dir():
+                raise _somebody_elses(staging, out) from error
             reason = getattr(error, "strerror", None) or "this system has no locks"
             say(f"{out} cannot be locked ({reason}): see to it that no other command writes there.")
         _held.add(staging)
@@ -253,7 +278,19 @@ def _lock(handle: int, staging: Path, out: Path) -> None:
         who = os.pread(handle, 300, 0).decode(errors="replace").strip() or "another process"
         raise InputError(f"{out} is being made by {who}.", "Wait for it to end, or name another folder.")
     os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()} on {platform.node()}".encode(), 0)
+    with suppress(OSError):  # on a full disk: it is held all the same
+        os.pwrite(handle, f"process {os.getpid()} on {platform.node()}".encode(), 0)
+
+
+def _somebody_elses(staging: Path, out: Path) -> InputError:
+    try:
+        whose = staging.owner()
+    except (KeyError, OSError):  # no name is known for the number
+        whose = f"user {staging.stat().st_uid}"
+    return InputError(
+        f"{staging} is {whose}'s, and you may not write there: a command of theirs is making {out}, or was stopped.",
+        "Wait for it to end, have that folder removed, or name another one.",
+    )
 
 
 def _leave(staging: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import platform
@@ -260,3 +262,129 @@ def test_a_lock_whose_folder_goes_at_this_moment_is_taken_anew(tmp_path: Path, m
         assert scratch is not None
         assert left
     assert said == []
+
+
+def test_a_growing_folder_keeps_what_came_into_it_and_is_gone_if_nothing_did(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "out"
+
+    def grow(*names: str) -> None:
+        with storage.growing_folder(out) as scratch:
+            assert scratch is not None
+            (scratch / "needed").touch()
+            storage.make_folder(out)
+            for name in names:
+                (out / name).touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        grow()
+    assert contents(tmp_path) == {}
+    with pytest.raises(KeyError):
+        grow("first")
+    assert set(contents(tmp_path)) == {"a", "a/out", "a/out/first"}
+    with pytest.raises(KeyError):
+        grow("second")
+    assert set(contents(tmp_path)) == {"a", "a/out", "a/out/first", "a/out/second"}
+
+
+def test_an_empty_folder_of_somebody_is_not_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with storage.growing_folder(tmp_path / "out"):
+        pass
+    assert contents(tmp_path) == {"out": "folder"}
+
+
+def lock_fails(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A lock's file cannot be opened for writing."""
+    opened = storage.os.open
+
+    def refusing(path: Any, flags: int, mode: int = 0o777) -> int:
+        if Path(path).name == "lock":
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(storage.os, "open", refusing)
+
+
+KINDS = ["new_folder", "resumable_folder", "growing_folder"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_another_user_is_making_is_left_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    staging = tmp_path / ".out.partial"
+    staging.mkdir()
+    (staging / "lock").touch()
+    before = contents(tmp_path)
+    lock_fails(monkeypatch, errno.EACCES)
+    words = rf"\.out\.partial is \S+'s, and you may not write there: a command of theirs is making {tmp_path / 'out'}"
+    with pytest.raises(InputError, match=words), getattr(storage, kind)(tmp_path / "out"):
+        pytest.fail("the block ran")
+    assert contents(tmp_path) == before
+
+
+def test_a_system_that_forbids_locks_is_not_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    said: list[str] = []
+    with storage.growing_folder(tmp_path / "out", said.append):
+        pass
+    assert said == [
+        f"{tmp_path / 'out'} cannot be locked (Permission denied): see to it that no other command writes there."
+    ]
+    assert contents(tmp_path) == {}
+
+
+def test_a_user_without_a_name_has_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless(_: Path) -> str:
+        raise KeyError
+
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "lock").touch()
+    monkeypatch.setattr(Path, "owner", nameless)
+    lock_fails(monkeypatch, errno.EACCES)
+    with pytest.raises(InputError, match=rf"is user {os.getuid()}'s"), storage.alone(tmp_path / "out"):
+        pytest.fail("the block ran")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_too_full_for_the_lock_holds_nothing_of_it_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, number: int
+) -> None:
+    lock_fails(monkeypatch, number)
+    with pytest.raises(OSError, match=rf"{os.strerror(number)}: '.*lock'"), getattr(storage, kind)(tmp_path / "a/out"):
+        pytest.fail("the block ran")
+    assert contents(tmp_path) == {}
+
+
+def test_a_disk_too_full_for_the_name_in_the_lock_is_locked_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(storage.os, "pwrite", full)
+    with storage.alone(tmp_path / "out"):
+        code = """
+            from idtd_cli import errors, storage
+            try:
+                storage.alone(Path("out")).__enter__()
+            except errors.InputError as error:
+                sys.exit(error.message)
+        """
+        assert python(tmp_path, code).stderr.strip() == "out is being made by another process."
+    assert contents(tmp_path) == {}
+
+
+def test_what_another_user_left_beside_a_finished_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "journal.jsonl").touch()
+    before = contents(tmp_path)
+    monkeypatch.setattr(storage.os, "access", lambda *_: False)
+    storage.forget(tmp_path / "out")
+    assert contents(tmp_path) == before

@@ -110,12 +110,14 @@ def main() -> NoReturn:
 
 
 def _unforeseen(error: Exception) -> tuple[str, str]:
-    # Python calls it so, and torch of a GPU or of a CPU; by name, as torch is not imported here.
-    if type(error).__name__ in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in str(error):
-        what = str(error).partition(". ")[0].rstrip(".") or type(error).__name__
+    if _is_lack_of_memory(error):
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        why = (said or "").partition(". ")[0].rstrip(".")
+        what = f": {why}" if why else ""
         return (
-            f"There is too little memory: {what}.",
-            "Lower distill.batch_real, or evaluate.fit.batch for students; `idtd plan` says what a recipe takes.",
+            f"There is too little memory{what}.",
+            "Lower distill.batch_real, evaluate.fit.batch for students, or the number of --workers; `idtd plan` says "
+            "what a recipe takes.",
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full ({error.filename or 'while writing'}).", "Free some space and run the command again."
@@ -129,4 +131,13 @@ def _unforeseen(error: Exception) -> tuple[str, str]:
     return (
         f"Something that idtd did not foresee: {type(error).__name__}: {error}.",
         "IDTD_DEBUG=1 shows where; please report it.",
+    )
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    # Python calls it so, and torch of a GPU or of a CPU; by name, as torch is not imported here.
+    return (
+        type(error).__name__ in ("MemoryError", "OutOfMemoryError")
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or any(words in str(error) for words in ("can't allocate memory", "Cannot allocate memory"))
     )

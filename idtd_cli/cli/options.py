@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from idtd_cli.errors import InputError
 from idtd_cli.hub.client import MAX_GB as MAX_GB
 
 if TYPE_CHECKING:
@@ -87,3 +89,21 @@ def device(asked: Device) -> str:
     from idtd_cli.provenance import resolve_device
 
     return resolve_device(asked.value)
+
+
+def refuse(context: typer.Context, names: Collection[str], why: str) -> None:
+    """End a command that was given an option which means nothing in this use of it.
+
+    Args:
+        context: of the command.
+        names: the options, as the parameters of the function are called.
+        why: they mean nothing: "the set is a folder on this machine".
+
+    Raises:
+        InputError: one of them was given, be it with the value that it has by default.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            option = parameter.opts[0]
+            raise InputError(f"{option} means nothing here: {why}.", "Leave it out.")

@@ -20,14 +20,16 @@ class Rejected:
 class Engine(Protocol):
     """Runs a job on each item in processes of its own.
 
-    Results come in the order of the items, the same on every engine; few items are in flight at once. Closing the
-    generator that gives them, or an exception such as Ctrl-C in its consumer, ends the processes.
+    Few items are in flight at once. Closing the generator that gives their results, or an exception such as Ctrl-C in
+    its consumer, ends the processes.
     """
 
     def run(
         self, job: Callable[[T], R], items: Sequence[T], *, workers: int, seconds: float, memory_mb: int
     ) -> Generator[R | Rejected, None, None]:
         """Of files, which may crash, hang or fill their process without harm to the others.
+
+        Results come in the order of the items, the same on every engine.
 
         Args:
             job: a function that can be pickled, with results that can be too.
@@ -41,12 +43,24 @@ class Engine(Protocol):
             IdtdError: no process can be started, or they are lost again and again.
         """
 
+    def need_room(self, *, threads: int, gpus: int) -> None:
+        """Look, before anything else is done, whether `compute` could work here.
+
+        Args:
+            threads: as it takes them.
+            gpus: as it takes them.
+
+        Raises:
+            InputError: the engine cannot be used here.
+        """
+
     def compute(
         self, job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
-    ) -> Generator[R, None, None]:
+    ) -> Generator[tuple[int, R], None, None]:
         """Of work of our own, which may take hours: no limits, and what it raises is raised here.
 
-        An item whose process or machine was lost is worked on again by another, three times.
+        Results come as they are there, each with the number of its item: none waits for a slower one, behind which it
+        would be lost. An item whose process or machine was lost is worked on again by another, three times.
 
         Args:
             job: a function that can be pickled, with results that can be too. It travels once, not with each item.

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from idtd_cli import host_memory
-from idtd_cli.engines import local
 from idtd_cli.engines.engine import Rejected
+from idtd_cli.engines.guarded import Pool
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.version import __version__
 from idtd_cli.video import decode
@@ -52,34 +52,48 @@ def run(
         batches = (list(items[start : start + _BATCH]) for start in range(0, len(items), _BATCH))
         calls = (partial(task.remote, job, batch, seconds, memory_mb, Path.cwd(), _versions()) for batch in batches)
         # Ray runs no more than there are CPUs; the others are next.
-        for results in _in_order(ray, calls, workers or 2 * cpus, "decode", "a batch of videos"):
+        for results in _in_order(ray, calls, workers or 2 * cpus):
             yield from results
+
+
+def need_room(*, threads: int, gpus: int) -> None:
+    """Whether there is a cluster, and a node for a task: see `Engine`."""
+    with _cluster() as ray:
+        _room(ray, threads, gpus)
 
 
 def compute(
     job: Callable[[T], R], items: Sequence[T], *, workers: int, threads: int, gpus: int
-) -> Generator[R, None, None]:
+) -> Generator[tuple[int, R], None, None]:
     """Of work of our own: see `Engine`. A task is an item, and takes as many CPUs of a node as it has threads."""
     if not items:
         return
     with _cluster() as ray:
-        needed = {"CPU": threads} | ({"GPU": 1} if gpus else {})
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        room = [min(int(node.get(name, 0) // count) for name, count in needed.items()) for node in nodes]
-        if not any(room):
-            raise InputError(
-                f"No node of the Ray cluster has the {threads} CPUs{' and the GPU' if gpus else ''} that it takes.",
-                "OMP_NUM_THREADS says how many it takes; `ray start --num-cpus` how many a node has.",
-            )
-        task = ray.remote(num_cpus=threads, num_gpus=needed.get("GPU", 0), max_retries=_RETRIES)(_compute)
+        room = _room(ray, threads, gpus)
+        task = ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_retries=_RETRIES)(_compute)
         shared = ray.put(job)
         calls = (partial(task.remote, shared, item, Path.cwd(), _versions_of_networks()) for item in items)
-        yield from _in_order(ray, calls, workers or 2 * sum(room), "compute", "a computation")
+        yield from _as_they_end(ray, calls, workers or 2 * room)
 
 
-def _in_order(
-    ray: Any, calls: Iterable[Callable[[], Any]], at_once: int, doing: str, what: str
-) -> Generator[Any, None, None]:
+def _room(ray: Any, threads: int, gpus: int) -> int:
+    """How many tasks the nodes can run at a time.
+
+    Raises:
+        InputError: none.
+    """
+    needed = {"CPU": threads} | ({"GPU": 1} if gpus else {})
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(min(int(node.get(name, 0) // count) for name, count in needed.items()) for node in nodes)
+    if not room:
+        raise InputError(
+            f"No node of the Ray cluster has the {threads} CPUs{' and the GPU' if gpus else ''} that it takes.",
+            "OMP_NUM_THREADS says how many it takes; `ray start --num-cpus` how many a node has.",
+        )
+    return room
+
+
+def _in_order(ray: Any, calls: Iterable[Callable[[], Any]], at_once: int) -> Generator[Any, None, None]:
     """The results of tasks, which are started as others end; twice as many as run at once may wait for the first."""
     source = iter(calls)
     pending: deque[Any] = deque()  # in order
@@ -95,9 +109,37 @@ def _in_order(
             if pending[0] in running:
                 ray.wait(running, num_returns=1)
             else:
-                yield _result(ray, pending.popleft(), doing, what)
+                yield _result(ray, pending.popleft(), "decode", "a batch of videos")
     finally:
         for reference in pending:
+            ray.cancel(reference, force=True)
+
+
+def _as_they_end(ray: Any, calls: Iterable[Callable[[], Any]], at_once: int) -> Generator[tuple[int, Any], None, None]:
+    """The results of tasks with their numbers, as they are there; tasks are started as others end."""
+    source = enumerate(calls)
+    running: dict[Any, int] = {}
+    try:
+        while True:
+            for number, call in islice(source, at_once - len(running)):
+                running[call()] = number
+            if not running:
+                return
+            ray.wait([*running], num_returns=1)
+            ended, _ = ray.wait([*running], num_returns=len(running), timeout=0)
+            failed = []
+            for reference in ended:
+                number = running.pop(reference)
+                try:
+                    result = _result(ray, reference, "compute", "a computation")
+                except IdtdError:
+                    failed.append(reference)
+                else:
+                    yield number, result
+            for reference in failed:  # last: it ends all that is at work
+                _result(ray, reference, "compute", "a computation")
+    finally:
+        for reference in running:
             ray.cancel(reference, force=True)
 
 
@@ -133,9 +175,9 @@ def _settle(folder: Path, versions: dict[str, str], found: dict[str, str]) -> No
 
 
 @functools.cache
-def _pool(seconds: float, memory_mb: int) -> local.Pool:
+def _pool(seconds: float, memory_mb: int) -> Pool:
     """One guarded process, which serves all the tasks that Ray gives to this one."""
-    return local.Pool(1, seconds, memory_mb)
+    return Pool(1, seconds, memory_mb)
 
 
 def _versions() -> dict[str, str]:

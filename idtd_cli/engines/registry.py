@@ -22,8 +22,13 @@ def run(job: Callable[[T], R], items: Sequence[T], config: DecodeConfig) -> Gene
     return engine.run(job, items, workers=config.workers, seconds=config.seconds, memory_mb=config.memory_mb)
 
 
+def need_room(config: EvaluateConfig, threads: int, gpus: int) -> None:
+    """Look whether work of our own can be done where a recipe says: see `Engine`."""
+    ENGINES[config.engine].need_room(threads=threads, gpus=gpus)
+
+
 def compute(
     job: Callable[[T], R], items: Sequence[T], config: EvaluateConfig, threads: int, gpus: int
-) -> Generator[R, None, None]:
-    """Do work of our own on each item, where a recipe says: see `Engine`."""
+) -> Generator[tuple[int, R], None, None]:
+    """Do work of our own on each item, where a recipe says; results come as they are there: see `Engine`."""
     return ENGINES[config.engine].compute(job, items, workers=config.workers, threads=threads, gpus=gpus)

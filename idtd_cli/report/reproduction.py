@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean
+from statistics import fmean, pvariance, stdev
 
 from idtd_cli.errors import InputError
 from idtd_cli.recipe import Expectation
@@ -13,6 +13,10 @@ from idtd_cli.report.expectation import Compared
 
 #: What sums in another order may differ by.
 _ROUNDING = 1e-9
+#: How far from its mean either end of an interval may be: in standard deviations, at least in those that its students
+#: have alone, at most in the largest that they and the videos can have together. Of a normal distribution both are
+#: 1.96; of few students or videos, nearly all of which are alike, from 1.0 to 2.7.
+_LEAST, _MOST = 0.5, 3.0
 
 
 def compared(published: ReportDocument, own: Result, found: ReportDocument) -> list[Compared]:
@@ -59,20 +63,45 @@ def _like(result: Result, published: ReportDocument, own: Result) -> Result | No
     return None
 
 
-def need_sound(result: Result) -> None:
+def need_sound(report: ReportDocument) -> None:
     """
     Raises:
-        InputError: a published figure is not that of its own students.
+        InputError: the published figures of a result contradict each other.
     """
-    spread, (low, high) = result.top1, result.interval
-    sound = (
-        len(spread.values) == spread.n > 0
-        and math.isclose(fmean(spread.values), spread.mean, abs_tol=_ROUNDING)
-        and 0 <= low <= spread.mean + _ROUNDING
-        and spread.mean - _ROUNDING <= high <= 1
-    )
-    if not sound:
-        raise InputError(
-            f"The published figure of {summary.title(result)} is not that of its own students: it was changed.",
-            "Tell the owner of the set.",
-        )
+    views = 1 if report.protocol.scoring.combine == "scores" else report.protocol.scoring.views
+    for result in report.results:
+        why = _contradiction(result, report.scored_videos, views)
+        if why:
+            raise InputError(
+                f"The published figure of {summary.title(result)} contradicts itself, as if it was changed: {why}.",
+                "Tell the owner of the set.",
+            )
+
+
+def _contradiction(result: Result, videos: int, views: int) -> str | None:
+    """What of a result does not go together, if anything: of students that were each asked for so many videos, each in
+    so many views that count by themselves.
+    """
+    values, mean, (low, high) = result.top1.values, result.top1.mean, result.interval
+    if len(values) != result.top1.n or not all(0 <= value <= 1 for value in values):
+        return "it has no share for each of its students"
+    if not _same(fmean(values), mean):
+        return "its mean is not that of its own students"
+    if not _same(stdev(values) if len(values) > 1 else 0.0, result.top1.std):
+        return "its deviation is not that of its own students"
+    asked, right = sum(map(sum, result.confusion)), sum(row[label] for label, row in enumerate(result.confusion))
+    if asked != len(values) * videos * views or not _same(right / asked, mean):
+        return "its confusion matrix is of other answers"
+    if not 0 <= low <= mean + _ROUNDING or not mean - _ROUNDING <= high <= 1:
+        return "its interval lies beside its mean"
+    of_students = pvariance(values) / len(values)
+    least, most = _LEAST * math.sqrt(of_students), _MOST * math.sqrt(of_students + mean * (1 - mean) / videos)
+    if min(mean - low, high - mean) < least - _ROUNDING:
+        return "its interval is too narrow for how its students differ"
+    if max(mean - low, high - mean) > most + _ROUNDING:
+        return "its interval is too wide for that many students and videos"
+    return None
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, abs_tol=_ROUNDING)

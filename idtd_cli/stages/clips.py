@@ -70,13 +70,21 @@ def held(
     Raises:
         InputError: they are not stored so that they could be scored like that; and as `load` does.
     """
+    need_scorable(source, scoring)
+    draws = scoring.views if source.document.clip.draws > 1 else 1
+    return LabelledVideos(*load(source, split, device, progress, processes, draws), draws=draws)
+
+
+def need_scorable(source: PreparedSet, scoring: ScoringConfig) -> None:
+    """
+    Raises:
+        InputError: the videos are not stored so that they could be scored like that.
+    """
     if problem := scoring_problem(scoring, source.document.clip):
         raise InputError(
             f"{source.folder} cannot be scored as the recipe says: {problem}.",
             "Change evaluate.scoring, or prepare the set again.",
         )
-    draws = scoring.views if source.document.clip.draws > 1 else 1
-    return LabelledVideos(*load(source, split, device, progress, processes, draws), draws=draws)
 
 
 def free_bytes(device: str) -> int:

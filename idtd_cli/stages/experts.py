@@ -45,40 +45,36 @@ def run(prepared: Path, out: Path, recipe: Recipe, device: str, progress: Progre
         InputError: a network cannot take the clips, `out` holds something else, or another process is at work on it.
         IdtdError: an expert became non-finite, or one that was trained is damaged.
     """
-    with storage.alone(out, progress.note):
-        return _run(prepared, out, recipe, device, progress)
+    with storage.growing_folder(out, progress.note):
+        source = PreparedSet.open(prepared)
+        clip = source.document.clip
+        task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
+        for network in (recipe.distill.network, recipe.evaluate.student):  # one that cannot take these clips stops here
+            registry.build(network, task, 0, "cpu")
+        folder = _open(source, out, recipe, device)
+        if folder.document.finished:
+            progress.note(f"{out} already holds these experts: nothing to do.")
+            return folder
+        storage.sweep(out)
+        source.verify(progress)
 
-
-def _run(prepared: Path, out: Path, recipe: Recipe, device: str, progress: Progress) -> ExpertsFolder:
-    source = PreparedSet.open(prepared)
-    clip = source.document.clip
-    task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
-    for network in (recipe.distill.network, recipe.evaluate.student):  # one that cannot take these clips stops here
-        registry.build(network, task, 0, "cpu")
-    folder = _open(source, out, recipe, device)
-    if folder.document.finished:
-        progress.note(f"{out} already holds these experts: nothing to do.")
+        school = _School(source, task, recipe, device, progress)
+        config = recipe.experts
+        with progress.stage("train experts", config.count * config.fit.steps) as bar:
+            bar.advance(folder.trained * config.fit.steps)
+            while folder.trained < config.count:
+                folder.add(school.expert(folder.trained, bar))
+        check = school.check(folder) if source.rows("val") else None
+        folder.finish(check)
+        if check is None:
+            progress.note(f"{prepared} has no validation clips: how well the experts do was not looked at.")
+        elif check.experts < check.student - _MARGIN:
+            progress.note(
+                f"The experts are undertrained: their top-1 on the validation clips is {check.experts:.1%}, that of a "
+                f"student trained as evaluate.fit says {check.student:.1%}; videos matched to them cannot teach what "
+                "they have not learnt, so raise experts.fit.steps or experts.fit.step_size."
+            )
         return folder
-    storage.sweep(out)
-    source.verify(progress)
-
-    school = _School(source, task, recipe, device, progress)
-    config = recipe.experts
-    with progress.stage("train experts", config.count * config.fit.steps) as bar:
-        bar.advance(folder.trained * config.fit.steps)
-        while folder.trained < config.count:
-            folder.add(school.expert(folder.trained, bar))
-    check = school.check(folder) if source.rows("val") else None
-    folder.finish(check)
-    if check is None:
-        progress.note(f"{prepared} has no validation clips: how well the experts do was not looked at.")
-    elif check.experts < check.student - _MARGIN:
-        progress.note(
-            f"The experts are undertrained: their top-1 on the validation clips is {check.experts:.1%}, that of a "
-            f"student trained as evaluate.fit says {check.student:.1%}; videos matched to them cannot teach what they "
-            "have not learnt, so raise experts.fit.steps or experts.fit.step_size."
-        )
-    return folder
 
 
 class _School:

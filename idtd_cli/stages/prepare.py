@@ -12,7 +12,7 @@ from idtd_cli import storage
 from idtd_cli.engines import engine
 from idtd_cli.engines import registry as engines
 from idtd_cli.errors import IdtdError, InputError
-from idtd_cli.prepared import SPLITS, PreparedDocument, PreparedSet, Rejected, Writer
+from idtd_cli.prepared import SPLITS, NoClip, PreparedDocument, PreparedSet, Writer
 from idtd_cli.recipe import DecodeConfig, PrepareConfig, Recipe, section_digest
 from idtd_cli.sources import registry, splits
 from idtd_cli.sources.clip import clip_of
@@ -53,7 +53,7 @@ def run(source: str | Path, out: Path, recipe: Recipe, progress: Progress) -> Pr
         ):
             _decode_all(split, config, writer, progress)
             try:
-                _need_clips(split, {done.id: done.reason for done in writer.done if isinstance(done, Rejected)})
+                _need_clips(split, {done.id: done.reason for done in writer.done if isinstance(done, NoClip)})
             except IdtdError:
                 unfinished.discard()  # other videos make it another source: there is nothing to go on with
                 raise
@@ -97,7 +97,7 @@ def _decode_all(source: Source, config: PrepareConfig, writer: Writer, progress:
     videos = sorted(source.videos, key=lambda video: (SPLITS.index(str(video.split)), video.label, video.id))
     progress.note(f"{source.name}, read as {source.kind}: {len(videos)} videos of {len(source.classes)} classes.")
     left = videos[len(writer.done) :]
-    rejected = sum(isinstance(done, Rejected) for done in writer.done)
+    rejected = sum(isinstance(done, NoClip) for done in writer.done)
     if writer.done:
         progress.note(f"{len(writer.done)} of them were decoded before: going on.")
     with progress.stage("decode", len(videos)) as task:

@@ -59,8 +59,8 @@ def run(
         max_gb: a larger set is refused.
 
     Raises:
-        InputError: there is no such set, nothing was published to compare with, a published figure is not that of its
-            own students, the source has other classes, or `out` holds something else.
+        InputError: there is no such set, nothing was published to compare with, a published figure contradicts itself,
+            the source has other classes, or `out` holds something else.
         IdtdError: the Hub cannot be reached.
     """
     need_own(out, _PARTS)
@@ -97,8 +97,7 @@ def _published(fetched: Fetched, endpoint: str | None) -> tuple[ReportDocument, 
         )
     with client.named(fetched.place, fetched.folder):
         report = documents.read_file(ReportDocument, path)
-    for result in report.results:
-        reproduction.need_sound(result)
+    reproduction.need_sound(report)
     own = card.own_result(report, distilled.digest(fetched.folder))
     if own is None:
         raise InputError(f"{RESULTS} of {fetched.place} reports on other sets.", f"Tell the owner of {fetched.place}.")

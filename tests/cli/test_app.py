@@ -42,6 +42,10 @@ COMMANDS = (
     "doctor",
 )
 ROOT = Path(__file__).parents[2]
+LOWER = (
+    "Lower distill.batch_real, evaluate.fit.batch for students, or the number of --workers; `idtd plan` says what a "
+    "recipe takes."
+)
 
 
 def test_version(idtd: Idtd) -> None:
@@ -214,13 +218,28 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes. Error code 12"),
             1,
             "There is too little memory: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes. "
-            "Lower distill.batch_real, or evaluate.fit.batch for students; `idtd plan` says what a recipe takes.",
+            f"{LOWER}",
         ),
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
             1,
-            "There is too little memory: CUDA out of memory. "
-            "Lower distill.batch_real, or evaluate.fit.batch for students; `idtd plan` says what a recipe takes.",
+            f"There is too little memory: CUDA out of memory. {LOWER}",
+        ),
+        (
+            OSError(12, "Cannot allocate memory", "/x/y"),
+            1,
+            f"There is too little memory: Cannot allocate memory. {LOWER}",
+        ),
+        (
+            RuntimeError("unable to mmap 8 bytes from file </x>: Cannot allocate memory (12)"),
+            1,
+            f"There is too little memory: unable to mmap 8 bytes from file </x>: Cannot allocate memory (12). {LOWER}",
+        ),
+        (MemoryError(), 1, f"There is too little memory. {LOWER}"),
+        (
+            MemoryError("Unable to allocate 3.00 GiB for an array"),
+            1,
+            f"There is too little memory: Unable to allocate 3.00 GiB for an array. {LOWER}",
         ),
         (
             RuntimeError("too many dimensions"),

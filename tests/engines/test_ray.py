@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from idtd_cli.engines.engine import Rejected
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.stages import prepare
 from tests import tiny
-from tests.engines import clusters, test_local
+from tests.engines import clusters, jobs
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'idtd-cli[ray]'")
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
@@ -46,7 +47,7 @@ def connected(cluster: str) -> Iterator[None]:
 
 
 def job(item: object) -> object:
-    """Does what `test_local.job` does, or harm to the cluster."""
+    """Does what `jobs.job` does, or harm to the cluster."""
     match item:
         case ("wait", path):
             Path(path).write_text(str(os.getpid()))
@@ -66,7 +67,7 @@ def job(item: object) -> object:
         case ("lose once", path) if not Path(path).exists():
             Path(path).write_text("")
             os.kill(os.getpid(), signal.SIGKILL)
-    return test_local.job(item)
+    return jobs.job(item)
 
 
 def _kill_task() -> None:
@@ -84,7 +85,9 @@ def run(items: list[object], seconds: float = 30) -> list[object]:
 
 
 def compute(items: list[object], workers: int = 0) -> list[object]:
-    return list(engine.compute(job, items, workers=workers, threads=1, gpus=0))
+    """The results, in the order of the items."""
+    found = dict(engine.compute(job, items, workers=workers, threads=1, gpus=0))
+    return [found[number] for number in range(len(items))]
 
 
 # What needs no cluster comes before the connection that the module keeps.
@@ -96,6 +99,8 @@ def test_without_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(InputError, match=f"There is no Ray cluster at {address}"):
         run([0])
+    with pytest.raises(InputError, match=f"There is no Ray cluster at {address}"):
+        engine.need_room(threads=1, gpus=0)
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +129,7 @@ def test_it_gives_the_bytes_of_the_local_engine(videos: Path, tmp_path: Path, mo
 def test_a_bad_file_costs_itself_alone() -> None:
     items = [*range(20), "segfault", 20, "damaged", "allocate", "hang", 21]
     results = run(items, seconds=1)
-    assert results == list(local.run(test_local.job, items, workers=2, seconds=1, memory_mb=512))
+    assert results == list(local.run(jobs.job, items, workers=2, seconds=1, memory_mb=512))
     assert sum(isinstance(result, Rejected) for result in results) == 4
     assert ray.is_initialized()
 
@@ -174,7 +179,7 @@ def test_closing_ends_the_processes(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("connected")
 def test_work_of_our_own(tmp_path: Path) -> None:
-    """In order, no more at a time than asked for, again if its process was lost; and what it raises is raised here."""
+    """No more at a time than asked for, again if its process was lost; and what it raises is raised here."""
     (tmp_path / "met").mkdir()
     lost = ("lose once", str(tmp_path / "lost"))
     assert compute([0, 1, lost, 2, 3]) == [0, 1, lost, 2, 3]
@@ -184,3 +189,25 @@ def test_work_of_our_own(tmp_path: Path) -> None:
         compute([0, "refuse", 1])
     with pytest.raises(IdtdError, match="A node of the Ray cluster cannot compute: 'no such"):
         compute([0, "bug", 1])
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_node_has_to_have_what_a_task_takes() -> None:
+    engine.need_room(threads=2, gpus=0)
+    with pytest.raises(InputError, match="No node of the Ray cluster has the 3 CPUs that it takes"):
+        engine.need_room(threads=3, gpus=0)
+    with pytest.raises(InputError, match="the 1 CPUs and the GPU that it takes"):
+        engine.need_room(threads=1, gpus=1)
+
+
+@pytest.mark.usefixtures("connected")
+def test_none_waits_for_a_slower_one(tmp_path: Path) -> None:
+    slow = ("wait for", str(tmp_path / "mark"))
+    with closing(engine.compute(job, [slow, 1, 2, 3, "refuse"], workers=2, threads=1, gpus=0)) as results:
+        assert [next(results) for _ in range(3)] == [(1, 1), (2, 2), (3, 3)]
+        with pytest.raises(InputError, match="It does not fit"):
+            next(results)
+    with closing(engine.compute(job, [slow, 1, 2], workers=2, threads=1, gpus=0)) as results:
+        assert [next(results) for _ in range(2)] == [(1, 1), (2, 2)]
+        (tmp_path / "mark").touch()
+        assert list(results) == [(0, slow)]

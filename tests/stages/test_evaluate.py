@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from idtd_cli.errors import InputError
 from idtd_cli.method.network import Network
 from idtd_cli.method.temporal_augmentation import TemporalAugmentation
 from idtd_cli.prepared import PreparedSet
-from idtd_cli.recipe import ScoringConfig
+from idtd_cli.recipe import Recipe, ScoringConfig
 from idtd_cli.report import summary, text
 from idtd_cli.report.document import ReportDocument, Result
 from idtd_cli.stages.evaluate import scores as scores_file
@@ -165,6 +166,7 @@ def test_an_evaluation_that_was_stopped_goes_on(
     with pytest.raises(KeyboardInterrupt):
         tiny.evaluate([exported], prepared, out, progress=stopped_after(after))
     assert trained == [0, 1, 0, 1, 0][: after + 1]
+    assert out.exists() == (after > 0)  # an empty folder would be no report
     trained.clear()
     heard = Heard()
     tiny.evaluate([exported], prepared, out, progress=heard)
@@ -469,10 +471,14 @@ def test_views_of_held_out_videos_come_from_the_recipe(prepared: Path, exported:
     report = read(tiny.evaluate([exported], prepared, tmp_path / "report", recipe(evaluate__scoring=scored)))
     assert [sum(row) for row in report.results[0].confusion] == [3 * 2 * tiny.COUNTS["test"]] * 3
     assert report.results[0].top1.values[0] * 36 == pytest.approx(round(report.results[0].top1.values[0] * 36))
-    same = recipe(evaluate__scoring={"views": 3, "span": 0.9}).model_copy(
+    refused("are the same", tmp_path / "other", [exported], prepared, tmp_path / "other", of_whole_videos_thrice())
+
+
+def of_whole_videos_thrice() -> Recipe:
+    """A recipe for other clips, in which these views would not be the same."""
+    return recipe().model_copy(
         update={"evaluate": recipe().evaluate.model_copy(update={"scoring": ScoringConfig(views=3)})}
     )
-    refused("are the same", tmp_path / "other", [exported], prepared, tmp_path / "other", same)
 
 
 def test_a_set_that_was_chosen_on_the_test_split_is_called_that(prepared: Path, tmp_path: Path) -> None:
@@ -485,6 +491,40 @@ def test_a_set_that_was_chosen_on_the_test_split_is_called_that(prepared: Path, 
     assert report.results[0].selection == "peer-best-of-test"
     assert "chosen by its score on the test videos" in text.render(report)
     assert "chosen by its score on the test videos" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_what_is_found_wrong_at_no_cost_is_said_before_anything_is_read(
+    prepared: Path, exported: Path, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a large set it takes minutes to read all of it."""
+
+    def read_it(*_: object) -> None:
+        raise AssertionError("something large was read")
+
+    empty = tiny.write_prepared(tmp_path / "empty", counts={"train": 5, "val": 0, "test": 1})
+    others = Path(shutil.copytree(exported, tmp_path / "others"))
+    document = json.loads((others / "set.json").read_text())
+    document["classes"][0] = "up"
+    (others / "set.json").write_text(json.dumps(document))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.tex").touch()
+    theirs = f"prepared:{tiny.write_prepared(tmp_path / 'theirs')}"
+    monkeypatch.setattr(PreparedSet, "verify", read_it)
+    monkeypatch.setattr(PreparedSet, "read", read_it)
+    monkeypatch.setattr(DistilledSet, "open", read_it)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    new, small = tmp_path / "new", {"widths": [2] * 4, "strides": [1] * 4, "kernel": [1, 1, 1]}
+    for words, sets, on, out, content in [
+        ("is named twice", [exported, theirs, theirs], prepared, new, recipe()),
+        ("has other classes", [theirs, exported, others], prepared, new, recipe()),
+        ("already holds something else", [exported], prepared, tmp_path / "taken", recipe()),
+        ("holds another evaluation", [theirs], prepared, reported, recipe(evaluate__students=1)),
+        ("too small for block 4", [exported], prepared, new, recipe(evaluate__student=small)),
+        ("has no validation clips", [exported], empty, new, recipe(evaluate__split="validation")),
+        ("are the same", [exported], prepared, new, of_whole_videos_thrice()),
+        ("engine ray is not installed", [exported], prepared, new, recipe(evaluate__engine="ray")),
+    ]:  # fmt: skip
+        refused(words, out, sets, on, out, content)
 
 
 def test_a_set_that_is_named_twice_is_refused(prepared: Path, exported: Path, tmp_path: Path) -> None:

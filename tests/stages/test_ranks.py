@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -174,6 +176,30 @@ def test_where_one_fails_all_end_with_one_sentence(prepared: Path, tmp_path: Pat
     assert f'File "{ROOT / "idtd_cli"}' not in err  # there is a traceback, and it is torchrun's own
     [heard] = said(err)
     assert heard.startswith(sentence)
+
+
+@pytest.mark.slow
+def test_where_rank_0_kept_the_store_and_is_gone_the_others_say_so(prepared: Path, tmp_path: Path) -> None:
+    """Processes that something else than torchrun started: where they would ask who was first, nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    command = [sys.executable, "-m", "tests.stages.together", "killed", "0", "3", "distill", prepared, tmp_path / "run"]
+    settings = ["--set", "distill.steps=100000", "--set", "distill.checkpoint_every=2", "--device", "cpu"]
+    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    processes = [
+        subprocess.Popen(
+            [*command, *settings], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+            env=os.environ | world | {"RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    _, err = processes[1].communicate(timeout=120)
+    processes[0].communicate(timeout=60)
+    assert [process.returncode for process in processes] == [-signal.SIGKILL, 1], err
+    assert said(err) == [
+        "idtd: Another process of this run has ended. torchrun says which; the same command with --resume goes on."
+    ]
+    assert "Traceback" not in err
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from idtd_cli.cli import options, output
 
 
 def prepare(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -55,6 +56,8 @@ def prepare(
         from idtd_cli.sources.download import fetch, offered
 
         fetch(*offered(source), accepted=accept_licence, progress=output.Terminal())
+    else:
+        options.refuse(context, ("accept_licence",), "without --download, nothing is fetched")
     asked = {"decode.workers": workers, "limit": limit, "decode.engine": engine.value if engine else None}
     overrides = [f"prepare.{key}={value}" for key, value in asked.items() if value is not None]
     chosen = options.recipe(recipe, None, [*(set_ or []), *overrides])

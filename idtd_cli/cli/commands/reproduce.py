@@ -9,6 +9,7 @@ from idtd_cli.cli import options, output
 
 
 def reproduce(
+    context: typer.Context,
     recipe: options.RecipeOrOutArgument,
     out: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="Folder for everything; run again to go on.")
@@ -56,12 +57,12 @@ def reproduce(
             raise InputError(
                 f"`idtd reproduce {recipe}` lacks a word.", "Name RECIPE and OUT, or --from OWNER/NAME and OUT."
             )
+        options.refuse(context, ("endpoint", "max_gb"), "without --from, nothing is taken from the Hub")
         _by_recipe(recipe, out, source, set_ or [], only or [], device, json)
         return
     if out is not None:
         raise InputError(f"A recipe and --from do not go together: {published} has its own.", f"Leave {recipe} out.")
-    if only:
-        raise InputError("--only chooses cells of a grid, and a published set has none.", "Leave it out.")
+    options.refuse(context, ("only",), "it chooses cells of a grid, and a published set has none")
     _from_the_hub(published, Path(recipe), source, set_ or [], device, json, endpoint, max_gb)
 
 

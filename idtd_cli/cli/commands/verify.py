@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from idtd_cli.cli import options, output
 
 
 def verify(
+    context: typer.Context,
     what: Annotated[
         str,
         typer.Argument(
@@ -23,6 +25,8 @@ def verify(
     """
     from idtd_cli.stages import verify as stage
 
+    if Path(what).exists():
+        options.refuse(context, ("endpoint", "max_gb"), "the set is a folder on this machine")
     for line in stage.run(what, endpoint, output.Terminal(), max_gb):
         output.say(f"{line}.")
     output.say(f"{what} is what it promises to be.")

@@ -5,7 +5,7 @@ The matching loop itself is in `idtd_cli.method.loop`, the choice of clips in `i
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -60,60 +60,61 @@ def run(
         IdtdError: a loss, the videos or the embeddings became non-finite, or an expert is damaged.
         KeyboardInterrupt: passed on, of matching after a checkpoint was written.
     """
+    if tensorboard and recipe.distill.method == "random":
+        raise InputError("--tensorboard shows figures of steps, and random clips take none.", "Leave it out.")
     if tensorboard:
         need_tensorboard()
-    with ExitStack() as stack:
+    # Of several ranks the first alone writes.
+    with storage.growing_folder(out, progress.note) if ranks.first else nullcontext():
+        source = PreparedSet.open(prepared)
+        clip = source.document.clip
+        task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
+        _check_ranks(ranks, recipe.distill, task.classes)
+        ranks.take(device)
+        trained = _experts(experts, source, recipe.distill)
+        folder = _open(source, out, recipe, task, device, resume, trained, ranks)
+        if ranks.any(folder.finished):
+            progress.note(f"{out} already holds this run, finished: nothing to do.")
+            return folder
         if ranks.first:
-            stack.enter_context(storage.alone(out, progress.note))
-        return _run(prepared, out, recipe, device, resume, progress, experts, tensorboard, ranks)
+            storage.sweep(out)
+            source.verify(progress)
+        trajectories = _trajectories(trained, recipe.distill, task) if trained else None
+        board = folder.tensorboard if ranks.first and tensorboard else None
+        job = _job(source, recipe, task, device, trajectories, board, ranks, progress)
+        make = choose if recipe.distill.method in CHOSEN else match
+        videos_NT3HW, stored = make(job, folder, progress)
+        labels_N = torch.arange(task.classes).repeat_interleave(recipe.distill.videos_a_class)
+        if not ranks.first or (soft := job.soft_labels(videos_NT3HW.to(device))) is None:
+            return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, stored.parameters)
+        parameters = stored.parameters + soft.logits_NKC.numel()
+        return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, parameters, soft.logits_NKC.cpu())
 
 
-def _run(
-    prepared: Path,
-    out: Path,
+def _job(
+    source: PreparedSet,
     recipe: Recipe,
+    task: registry.Task,
     device: str,
-    resume: bool,
-    progress: Progress,
-    experts: Path | None,
-    tensorboard: bool,
+    trajectories: Trajectories | None,
+    board: Path | None,
     ranks: Ranks,
-) -> RunFolder:
-    source = PreparedSet.open(prepared)
-    clip = source.document.clip
-    task = registry.Task(len(source.document.classes), clip.frames, clip.height, clip.width)
-    _check_ranks(ranks, recipe.distill, task.classes)
-    ranks.take(device)
-    trained = _experts(experts, source, recipe.distill)
-    folder = _open(source, out, recipe, task, device, resume, trained, ranks)
-    if ranks.any(folder.finished):
-        progress.note(f"{out} already holds this run, finished: nothing to do.")
-        return folder
-    if ranks.first:
-        storage.sweep(out)
-        source.verify(progress)
-
+    progress: Progress,
+) -> Job:
+    """What the run works on: clips on the device, and what scores videos on the way."""
+    config = recipe.distill
     sharing = 1 if device.startswith("cuda") else ranks.here  # GPUs are each one's own
     real = RealClips(*clips.load(source, "train", device, progress, sharing), task.classes)
     normalisation = Normalisation(source.document.mean, source.document.std, device)
-    trajectories = _trajectories(trained, recipe.distill, task) if trained else None
     validation = None
-    if ranks.first and recipe.distill.validates:
-        held = clips.held(source, recipe.distill.validation_split, recipe.evaluate.scoring, device, progress)
-        if recipe.distill.validation_split == "test":
+    if ranks.first and config.validates:
+        held = clips.held(source, config.validation_split, recipe.evaluate.scoring, device, progress)
+        if config.validation_split == "test":
             progress.note("The result is chosen by its score on the test videos, as the peers do: no honest figure.")
         validation = Validation(recipe, task, normalisation, held)
-    board = folder.tensorboard if ranks.first and tensorboard else None
-    if recipe.distill.precision != "float32":
-        progress.note(f"Networks run in {recipe.distill.precision}; videos and losses stay in float32.")
-    job = Job(recipe.distill, task, real, normalisation, device, trajectories, validation, board, ranks)
-    make = choose if recipe.distill.method in CHOSEN else match
-    videos_NT3HW, stored = make(job, folder, progress)
-    labels_N = torch.arange(real.classes).repeat_interleave(recipe.distill.videos_a_class)
-    if not ranks.first or (soft := job.soft_labels(videos_NT3HW.to(device))) is None:
-        return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, stored.parameters)
-    parameters = stored.parameters + soft.logits_NKC.numel()
-    return folder.finish(videos_NT3HW.cpu(), labels_N, stored.values, parameters, soft.logits_NKC.cpu())
+    if config.precision != "float32":
+        progress.note(f"Networks run in {config.precision}; videos and losses stay in float32.")
+    return Job(config, task, real, normalisation, device, trajectories, validation, board, ranks)
 
 
 def _check_ranks(ranks: Ranks, config: DistillConfig, classes: int) -> None:

@@ -27,7 +27,7 @@ from idtd_cli.runlog import Metrics, Progress, tensorboard
 from idtd_cli.stages.distill.job import Job
 from idtd_cli.stages.distill.losses import LOOK_EVERY, lower_step_sizes, write
 from idtd_cli.stages.distill.parametrise import parametrise
-from idtd_cli.stages.distill.speed import Meter
+from idtd_cli.stages.distill.speed import Speedometer
 from idtd_cli.stages.distill.state import State
 
 
@@ -90,7 +90,7 @@ def match(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stor
     steps = distil(parametrisation, matching, optimiser, config, shard, job.task.frames, done)
     unread: list[Step] = []
     shown = 0
-    meter = Meter(job.device, config.precision, config.network_steps, ranks)
+    meter = Speedometer(job.device, config.precision, config.network_steps, ranks)
     with (
         tensorboard(job.tensorboard, done) as board,
         Metrics(folder.metrics if ranks.first else None, done, board) as metrics,

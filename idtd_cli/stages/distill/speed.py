@@ -49,7 +49,7 @@ def peak(name: str, precision: str, tf32: bool) -> float | None:
     return None
 
 
-class Meter:
+class Speedometer:
     """Measures the steps between two looks, when the host waits for the device anyway.
 
     The operations of a step are counted once, in the first two: convolutions and matrix products, forward and backward.

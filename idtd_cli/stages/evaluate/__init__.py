@@ -27,7 +27,6 @@ from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.stages.evaluate.scores import Scores
 from idtd_cli.stages.evaluate.students import Bench, Inputs, Student
 from idtd_cli.stages.evaluate.trained_on import Distilled, Shelf
-from idtd_cli.students import registry
 
 PAGE = "report.html"
 TEXT = "report.md"
@@ -53,86 +52,102 @@ def run(
             process, or students cannot be trained where the recipe says.
         IdtdError: processes that train students are lost again and again.
     """
-    with storage.alone(out, progress.note) as scratch:
-        return _run(sets, prepared, out, recipe, device, progress, scratch)
+    with storage.growing_folder(out, progress.note) as scratch:
+        config = recipe.evaluate.without_machine()
+        source = PreparedSet.open(prepared)
+        parents = {"prepared": source.document.digest(), "evaluate": section_digest(for_one_student(config))}
+        # What is found wrong at no cost comes first: to read sets, and to compare digests, may take minutes.
+        before = _begun(out, parents, config)
+        _need_each_once(sets)
+        shelf = Shelf()
+        ours = {one: Distilled.fitting(Path(one), source, shelf) for one in sets if not other_sets.is_other(str(one))}
+        students.need_fitting(config, source)
+        if before is None:  # else there may be nothing left to train
+            students.need_room(recipe.evaluate, device)
 
+        for one in ours.values():
+            one.read(config.lossy)
+        opened = [
+            ours.get(one) or other_sets.find(str(one), source, recipe.prepare.decode, device, progress) for one in sets
+        ]
+        parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
+        if before:
+            if not {*before.parents.values()} <= {*parents.values()}:
+                raise _another(out)
+            if before.parents == parents and section_digest(before.protocol) == section_digest(config):
+                progress.note(f"{out} already holds this evaluation: nothing to do.")
+                return before
+        source.verify(progress)
 
-def _run(
-    sets: Sequence[str | Path],
-    prepared: Path,
-    out: Path,
-    recipe: Recipe,
-    device: str,
-    progress: Progress,
-    scratch: Path | None,
-) -> ReportDocument:
-    config = recipe.evaluate.without_machine()
-    source = PreparedSet.open(prepared)
-    document = source.document
-    shelf = Shelf()
-    opened = [_opened(one, source, recipe, device, shelf, progress) for one in sets]
-    for number, each in enumerate(opened):
-        if each.path.resolve() in [other.path.resolve() for other in opened[:number]]:
-            raise InputError(f"{each.path} is named twice.", "Name each set once.")
-    parents = {"prepared": document.digest(), "evaluate": section_digest(for_one_student(config))}
-    parents |= {f"set {number}": one.digest for number, one in enumerate(opened, start=1)}
-    if (out / ReportDocument.FILE).is_file():
-        report = documents.read(ReportDocument, out)
-        if not _is_part(report, parents, config):
-            raise InputError(f"{out} holds another evaluation.", "Name a new folder.")
-        if report.parents == parents and section_digest(report.protocol) == section_digest(config):
-            progress.note(f"{out} already holds this evaluation: nothing to do.")
-            return report
-    elif not storage.is_empty(out) and not (out / scores.FILE).is_file():
-        raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
-    source.verify(progress)
-
-    bench = Bench(
-        Inputs(
+        inputs = Inputs(
             f"{parents} {section_digest(config)} {device}",
-            (document.digest(), *(one.digest for one in opened)),
+            (parents["prepared"], *(one.digest for one in opened)),
             tuple(opened),
             prepared,
             config,
             device,
             torch.get_num_threads(),
             students.sharing(recipe.evaluate, device),
-        ),
-        progress,
-    )
-    for protocol in bench.protocols:
-        if recipe.evaluate.together > 1 and protocol.student.name not in registry.TOGETHER:
-            progress.note(f"{protocol.student.name} students train one after another: several cannot be one network.")
-    if crowded := students.crowded(recipe.evaluate, bench.inputs.threads):
-        progress.note(crowded)
-    storage.make_folder(out)  # everything that can be wrong with the input was looked at
-    storage.sweep(out)
+        )
+        bench = Bench(inputs, progress)
+        storage.make_folder(out)  # everything that can be wrong with the input was looked at
+        storage.sweep(out)
+        report = _report(bench, _said(bench, parents["prepared"], recipe.evaluate, out, progress), parents, source)
+        columns = _columns(opened, bench.real, source.document.clip.frames)
+        storage.write_bytes(out / SHEET, png(contact_sheet(report.classes, columns)))
+        storage.write_text(out / PAGE, html.render(report, shown(report.classes, columns, scratch)))
+        storage.write_text(out / TEXT, markdown.render(report))
+        report.write(out)  # last: it marks the folder as complete
+        return report
+
+
+def _said(
+    bench: Bench, prepared: str, config: EvaluateConfig, out: Path, progress: Progress
+) -> dict[Student, students.Said]:
+    """What each student says: those that did before, and those that are trained now.
+
+    Args:
+        bench: all that they are trained on.
+        prepared: digest of the prepared set.
+        config: says where they are trained, and how many at a time.
+        out: the report folder, which remembers each at once.
+        progress: where to report to.
+    """
+    for remark in students.remarks(config, bench.inputs.threads):
+        progress.note(remark)
     known = Scores(out, progress)
-    decides = [parents["prepared"] + section_digest(for_one_student(protocol)) for protocol in bench.protocols]
+    decides = [prepared + section_digest(for_one_student(protocol)) for protocol in bench.protocols]
     keys = {
         student: Scores.key(decides[student.architecture], bench.things[student.thing].digest, student.seed)
         for student in bench.students()
     }
     every = {key: student for student, key in keys.items()}  # sets that are the same to the byte share theirs
-    todo = {key: student for key, student in every.items() if key not in known}
-    total, left = (sum(bench.updates(student) for student in some.values()) for some in (every, todo))
+    todo = [student for key, student in every.items() if key not in known]
+    total, left = (sum(bench.updates(student) for student in some) for some in (every.values(), todo))
     # Updates, not students, so that the bar moves and the time left is known while one trains.
     with (
         progress.stage("evaluate", total, total - left) as bar,
-        closing(students.said(bench, list(todo.values()), recipe.evaluate, bar)) as results,
+        closing(students.said(bench, todo, config, bar)) as results,
     ):
-        for key, result in zip(todo, results, strict=True):
-            known.add(key, result)
-            bar.advance(0, **bench.facts([todo[key]]), top1=result.predictions.top(1))
+        for student, result in results:
+            known.add(keys[student], result, order=[*every])
+            bar.advance(0, **bench.facts([student]), top1=result.predictions.top(1))
+    return {student: known[key] for student, key in keys.items()}
 
+
+def _report(
+    bench: Bench, said: dict[Student, students.Said], parents: dict[str, str], source: PreparedSet
+) -> ReportDocument:
+    """All figures, from what each student said."""
+    config, document = bench.inputs.config, source.document
     judged = []
     for architecture, protocol in enumerate(bench.protocols):
         for number, thing in enumerate(bench.things):
-            found = [known[keys[Student(architecture, number, seed)]] for seed in range(thing.students)]
+            found = [said[Student(architecture, number, seed)] for seed in range(thing.students)]
             seconds = sum(one.seconds for one in found)
             judged.append(Judged(thing, protocol.student.name, [one.predictions for one in found], seconds))
     classes = len(document.classes)
-    report = ReportDocument(
+    return ReportDocument(
         parents=parents,
         source=document.source,
         classes=document.classes,
@@ -142,15 +157,9 @@ def _run(
         protocol=config,
         results=tuple(one.result(bench.held.labels_N.cpu(), classes) for one in judged),
         differences=tuple(differences([one for one in judged if one.student == config.student.name])),
-        hardware="; ".join(dict.fromkeys(known[key].hardware for key in keys.values())),
+        hardware="; ".join(dict.fromkeys(one.hardware for one in said.values())),
         versions=provenance.versions(),
     )
-    columns = _columns(opened, bench.real, document.clip.frames)
-    storage.write_bytes(out / SHEET, png(contact_sheet(document.classes, columns)))
-    storage.write_text(out / PAGE, html.render(report, shown(document.classes, columns, scratch)))
-    storage.write_text(out / TEXT, markdown.render(report))
-    report.write(out)  # last: it marks the folder as complete
-    return report
 
 
 def for_one_student(config: EvaluateConfig) -> EvaluateConfig:
@@ -158,26 +167,45 @@ def for_one_student(config: EvaluateConfig) -> EvaluateConfig:
     return config.model_copy(update={"students": 1, "full_students": 0, "across": (), "plain": False, "lossy": False})
 
 
-def _opened(
-    one: str | Path, source: PreparedSet, recipe: Recipe, device: str, shelf: Shelf, progress: Progress
-) -> Distilled | OtherSet:
-    if other_sets.is_other(str(one)):
-        return other_sets.find(str(one), source, recipe.prepare.decode, device, progress)
-    return Distilled.fitting(Path(one), source, recipe.evaluate.lossy, shelf)
+def _begun(out: Path, parents: dict[str, str], config: EvaluateConfig) -> ReportDocument | None:
+    """The report that a folder holds, if an evaluation like this would hold all that it does but for its sets.
 
-
-def _is_part(old: ReportDocument, parents: dict[str, str], config: EvaluateConfig) -> bool:
-    """True if an evaluation of these would hold all that the old one does."""
+    Raises:
+        InputError: it holds something else.
+    """
+    if not (out / ReportDocument.FILE).is_file():
+        if not storage.is_empty(out) and not (out / scores.FILE).is_file():
+            raise InputError(f"{out} already holds something else.", "Name an empty or a new folder.")
+        return None
+    old = documents.read(ReportDocument, out)
     was = old.protocol
-    return (
+    fits = (
         all(old.parents[name] == parents[name] for name in ("prepared", "evaluate"))
-        and {*old.parents.values()} <= {*parents.values()}
         and was.students <= config.students
         and was.full_students <= config.full_students
         and set(was.across) <= set(config.across)
         and was.plain <= config.plain
         and was.lossy <= config.lossy
     )
+    if not fits:
+        raise _another(out)
+    return old
+
+
+def _another(out: Path) -> InputError:
+    return InputError(f"{out} holds another evaluation.", "Name a new folder.")
+
+
+def _need_each_once(sets: Sequence[str | Path]) -> None:
+    """
+    Raises:
+        InputError: a set is named twice.
+    """
+    paths = [Path(str(one).partition(":")[2] if other_sets.is_other(str(one)) else one) for one in sets]
+    places = [path.resolve() for path in paths]
+    for number, path in enumerate(paths):
+        if places[number] in places[:number]:
+            raise InputError(f"{path} is named twice.", "Name each set once.")
 
 
 def _columns(sets: Sequence[Distilled | OtherSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:

@@ -6,7 +6,7 @@ A line ends in the digest of its content; of one that is damaged, the student is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,19 @@ class Scores:
     def __getitem__(self, key: str) -> Said:
         return Said(**{name: self._known[key][name] for name in ("seconds", "hardware", "found", "place")})
 
-    def add(self, key: str, said: Said) -> None:
-        """Write down what a student said."""
+    def add(self, key: str, said: Said, order: Sequence[str]) -> None:
+        """Write down what a student said.
+
+        Args:
+            key: of the student.
+            said: by it.
+            order: keys whose lines stand in this order behind all others, whichever was first to be known.
+        """
         self._known[key] = {"key": key, "top1": said.predictions.top(1)} | asdict(said)
+        place = {own: number for number, own in enumerate(order)}
         # All lines anew: they are few, and none is ever cut off.
-        lines = (line | {"sha256": _digest(line)} for line in self._known.values())
+        known = sorted(self._known.values(), key=lambda line: place.get(line["key"], -1))
+        lines = (line | {"sha256": _digest(line)} for line in known)
         storage.write_text(self._path, "".join(json.dumps(line) + "\n" for line in lines))
 
 

@@ -21,7 +21,7 @@ from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.method.normalisation import Normalisation
 from idtd_cli.method.real_clips import RealClips
 from idtd_cli.prepared import PreparedSet
-from idtd_cli.recipe import EvaluateConfig
+from idtd_cli.recipe import EvaluateConfig, StudentConfig
 from idtd_cli.runlog import Progress, Quiet, Task
 from idtd_cli.stages import clips
 from idtd_cli.stages.evaluate import trained_on
@@ -79,11 +79,48 @@ class Inputs:
     sharing: int = field(compare=False)
 
 
+def need_fitting(config: EvaluateConfig, source: PreparedSet) -> None:
+    """
+    Raises:
+        InputError: a student cannot take these clips, or there are none that could be scored as the protocol says.
+    """
+    clip, classes = source.document.clip, len(source.document.classes)
+    task = registry.Task(classes, clip.frames, clip.height, clip.width)
+    for architecture in _architectures(config):
+        registry.build(architecture, task, 0, "cpu")  # one that cannot take these clips stops here
+    clips.need_scorable(source, config.scoring)
+    if not source.rows(_split(config)):
+        raise InputError(
+            f"{source.folder} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
+        )
+
+
+def need_room(config: EvaluateConfig, device: str) -> None:
+    """
+    Raises:
+        InputError: students cannot be trained where the recipe says.
+    """
+    if apart(config):
+        engines.need_room(config, torch.get_num_threads(), _gpus(device))
+
+
+def _gpus(device: str) -> int:
+    return torch.cuda.device_count() if device.startswith("cuda") else 0
+
+
+def _architectures(config: EvaluateConfig) -> list[StudentConfig]:
+    return [config.student.model_copy(update={"name": name}) for name in (config.student.name, *config.across)]
+
+
+def _split(config: EvaluateConfig) -> str:
+    """Of the prepared set."""
+    return "val" if config.split == "validation" else "test"
+
+
 class Bench:
     """The same, open: clips for the device, and everything that students are trained on.
 
     Raises:
-        InputError: a student cannot take these clips, or there are none to score.
         IdtdError: the clips or a set are others here.
     """
 
@@ -98,21 +135,12 @@ class Bench:
         clip, classes = source.document.clip, len(source.document.classes)
         self._normalisation = Normalisation(source.document.mean, source.document.std, device)
         self._task = registry.Task(classes, clip.frames, clip.height, clip.width)
-        names = (config.student.name, *config.across)
-        architectures = [config.student.model_copy(update={"name": name}) for name in names]
-        for architecture in architectures:
-            registry.build(architecture, self._task, 0, "cpu")  # one that cannot take these clips stops here
         #: one for each architecture
-        self.protocols = [config.model_copy(update={"student": each, "across": ()}) for each in architectures]
+        self.protocols = [config.model_copy(update={"student": each, "across": ()}) for each in _architectures(config)]
         self.real = RealClips(*clips.load(source, "train", device, progress, inputs.sharing), classes)
         sets = [one.on(device) if isinstance(one, OtherSet) else one for one in inputs.sets]
         self.things = trained_on.every(sets, self.real, source, config, device)
-        split = "val" if config.split == "validation" else "test"
-        self.held = clips.held(source, split, config.scoring, device, progress, inputs.sharing)
-        if not len(self.held.labels_N):
-            raise InputError(
-                f"{source.folder} has no {config.split} clips.", "Prepare it with prepare.split.validation above 0."
-            )
+        self.held = clips.held(source, _split(config), config.scoring, device, progress, inputs.sharing)
 
     def students(self) -> Iterator[Student]:
         """All of them, in the order of the report."""
@@ -158,22 +186,29 @@ def sharing(config: EvaluateConfig, device: str) -> int:
         return 1
     if config.engine == "ray":  # a node runs as many tasks as it has room for, and a GPU one
         return 1 + (1 if device.startswith("cuda") else max(1, provenance.cores() // torch.get_num_threads()))
-    return 1 + -(-config.workers // (torch.cuda.device_count() if device.startswith("cuda") else 1))
+    return 1 + -(-config.workers // (_gpus(device) or 1))
 
 
-def crowded(config: EvaluateConfig, threads: int) -> str:
-    """What to say if students that are trained here at a time would be in each other's way; empty if they would not."""
+def remarks(config: EvaluateConfig, threads: int) -> Iterator[str]:
+    """What to say of how students will be trained, if it is not as one would think; `threads` are those of each."""
+    if config.together > 1 and apart(config):
+        yield "Each student is trained by a process of its own: evaluate.together is passed over."
+    elif config.together > 1:
+        for name in (config.student.name, *config.across):
+            if name not in registry.TOGETHER:
+                yield f"{name} students train one after another: several cannot be one network."
     cores = provenance.cores()
-    if config.engine != "local" or config.workers < 2 or threads == 1 or config.workers * threads <= cores:
-        return ""
-    return (
-        f"{config.workers} students at a time with {threads} threads each, on {cores} cores, hinder each other: "
-        f"OMP_NUM_THREADS={max(1, cores // config.workers)} gives each its own."
-    )
+    if config.engine == "local" and config.workers > 1 and threads > 1 and config.workers * threads > cores:
+        yield (
+            f"{config.workers} students at a time with {threads} threads each, on {cores} cores, hinder each other: "
+            f"OMP_NUM_THREADS={max(1, cores // config.workers)} gives each its own."
+        )
 
 
-def said(bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar: Task) -> Generator[Said, None, None]:
-    """What students say, in their order, each trained where a recipe says.
+def said(
+    bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar: Task
+) -> Generator[tuple[Student, Said], None, None]:
+    """What students say, each trained where a recipe says, as soon as it is known: elsewhere, in any order.
 
     The bar moves with each update; with each student, where they are trained elsewhere, one by each process.
     """
@@ -184,15 +219,16 @@ def said(bench: Bench, students: Sequence[Student], config: EvaluateConfig, bar:
                 lot = [Student(architecture, thing, seed) for seed in seeds]
                 return bench.train(lot, partial(_advance, bar, len(lot), bench.facts(lot)))
 
-            network, seeds = bench.protocols[architecture].student, [student.seed for student in some]
-            yield from scoring.lots(network, seeds, config.together, train)
+            here = list(some)
+            seeds = [student.seed for student in here]
+            lots = scoring.lots(bench.protocols[architecture].student, seeds, config.together, train)
+            yield from zip(here, lots, strict=True)
         return
-    device, threads = bench.inputs.device, bench.inputs.threads
-    gpus = torch.cuda.device_count() if device.startswith("cuda") else 0
-    with closing(engines.compute(partial(_train, bench.inputs), students, config, threads, gpus)) as results:
-        for student, result in zip(students, results, strict=True):
-            yield result
-            bar.advance(bench.updates(student), **bench.facts([student]))
+    job, threads, gpus = partial(_train, bench.inputs), bench.inputs.threads, _gpus(bench.inputs.device)
+    with closing(engines.compute(job, students, config, threads, gpus)) as results:
+        for number, result in results:
+            yield students[number], result
+            bar.advance(bench.updates(students[number]), **bench.facts([students[number]]))
 
 
 def _advance(bar: Task, students: int, facts: dict[str, str], _step: int, _loss: Tensor) -> None:

@@ -96,18 +96,18 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Distilled:
-    """A distilled set that fits the prepared one. Its videos are on the shelf while it is in use."""
+    """A distilled set that fits the prepared one, by its document. Its videos are on the shelf while it is in use."""
 
     path: Path
     document: SetDocument
     shelf: Shelf
 
     @classmethod
-    def fitting(cls, path: Path, source: PreparedSet, lossy: bool, shelf: Shelf) -> Distilled:
-        """Open a set, and its MP4s for people if these are needed, to see that it is whole and fits.
+    def fitting(cls, path: Path, source: PreparedSet, shelf: Shelf) -> Distilled:
+        """A set whose document says that it fits; nothing else of it is read.
 
         Raises:
-            InputError: no set, a damaged one, or one of other classes or clips.
+            InputError: no set, or one of other classes or clips.
         """
         ours, theirs = documents.read(SetDocument, path), source.document
         if ours.method not in summary.TITLES:
@@ -122,10 +122,17 @@ class Distilled:
                 f"{path} has other clips than {source.folder} (frames, size or sampling).",
                 "Prepare the data with the set's recipe.",
             )
-        shelf.take(path)
-        if lossy:
-            shelf.take_lossy(path)
         return cls(path, ours, shelf)
+
+    def read(self, lossy: bool) -> None:
+        """Read it, and its MP4s for people if these are needed, to see that it is whole.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        self.shelf.take(self.path)
+        if lossy:
+            self.shelf.take_lossy(self.path)
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,7 @@ from torch import nn
 
 from idtd_cli.runlog import read_lines
 from idtd_cli.stages.distill import speed
-from idtd_cli.stages.distill.speed import Meter
+from idtd_cli.stages.distill.speed import Speedometer
 from tests.tiny import distil, recipe
 
 CLIP = (2, 3, 4, 10, 10)
@@ -22,14 +22,14 @@ def test_the_operations_of_a_convolution_are_those_counted_by_hand(learns: bool,
     """Forward, and backward as often as there are things to have a gradient: the clips, and weights that learn."""
     convolution = nn.Conv3d(3, 8, (3, 5, 5), padding=(1, 2, 2)).requires_grad_(learns)
     clips = torch.randn(CLIP, requires_grad=True)
-    meter = Meter("cpu", "float32", network_steps=1)
+    meter = Speedometer("cpu", "float32", network_steps=1)
     meter.counted(lambda: convolution(clips).sum().backward())
     assert meter.flops() == passes * FORWARD
 
 
 def test_what_the_first_step_of_a_turn_takes_more_is_spread_over_the_turn() -> None:
     convolution, clips = nn.Conv3d(3, 8, (3, 5, 5), padding=(1, 2, 2)), torch.randn(CLIP)
-    meter = Meter("cpu", "float32", network_steps=4)
+    meter = Speedometer("cpu", "float32", network_steps=4)
     for times in (5, 1, 100):  # the third is not counted any more
         assert meter.counted(lambda times=times: [convolution(clips) for _ in range(times)])  # type: ignore[misc]
     assert meter.flops() == 2 * FORWARD
@@ -39,7 +39,7 @@ def test_a_look_measures_the_time_since_the_last_one(monkeypatch: pytest.MonkeyP
     now = 100.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     convolution, clips = nn.Conv3d(3, 8, (3, 5, 5), padding=(1, 2, 2)), torch.randn(CLIP)
-    meter = Meter("cpu", "float32", network_steps=1)
+    meter = Speedometer("cpu", "float32", network_steps=1)
     meter.counted(lambda: convolution(clips))
     now = 104.0
     expected = {"seconds_per_step": 2.0, "clips_per_second": 15.0, "flops_per_second": FORWARD / 2}

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import pytest
 import torch
 
 from idtd_cli import documents, provenance
-from idtd_cli.errors import InputError
+from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.runlog import read_lines
 from idtd_cli.stages import clips
 from idtd_cli.stages.evaluate import scores, students
 from tests import tiny
-from tests.tiny import Heard, Impatient, contents, recipe
+from tests.tiny import Heard, contents, recipe
 
 
 def said(report: Path) -> list[dict[str, Any]]:
@@ -84,16 +85,56 @@ def test_clips_that_are_streamed_are_read_where_students_are(
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_students_that_were_done(
-    prepared: Path, exported: Path, reported: Path, tmp_path: Path
+@pytest.mark.parametrize("by", [KeyboardInterrupt, IdtdError])
+def test_what_is_done_is_kept_though_a_slower_student_is_not(
+    prepared: Path,
+    exported: Path,
+    reported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by: type[BaseException],
 ) -> None:
-    out = tmp_path / "report"
-    with pytest.raises(KeyboardInterrupt):
-        tiny.evaluate([exported], prepared, out, recipe(evaluate__workers=2), progress=Impatient(3 * 4))
-    assert said(out) == said(reported)[:3]
-    heard = Heard()
-    need_same(tiny.evaluate([exported], prepared, out, recipe(evaluate__workers=2), progress=heard), reported)
-    assert heard.advanced == 5 * 4
+    """Ctrl-C while the first student trains, or its failure: those behind it that are done are trained once."""
+    out, mark = tmp_path / "report", tmp_path / "mark"
+    monkeypatch.setattr(students, "_train", _Slow(mark))
+    with pytest.raises(by):
+        tiny.evaluate([exported], prepared, out, recipe(evaluate__workers=2), progress=_Ending(mark, by))
+    kept = (out / scores.FILE).read_text().splitlines()
+    assert said(out)[:3] == said(reported)[1:4]
+    monkeypatch.undo()
+    need_same(tiny.evaluate([exported], prepared, out, recipe(evaluate__workers=2)), reported)
+    assert set(kept) < set((out / scores.FILE).read_text().splitlines())
+
+
+class _Slow:
+    """Trains students; the first of them waits for a file, and then fails."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __call__(self, inputs: students.Inputs, student: students.Student) -> students.Said:
+        if student == students.Student(0, 0, 0):
+            until = time.monotonic() + 60
+            while not self._mark.exists() and time.monotonic() < until:
+                time.sleep(0.01)
+            raise IdtdError("It learns nothing.", "Teach it.")
+        [said] = students._bench(inputs).train([student])
+        return said
+
+
+class _Ending(Heard):
+    """Ends an evaluation once three students are done: by Ctrl-C, or by the file that `_Slow` waits for."""
+
+    def __init__(self, mark: Path, by: type[BaseException]) -> None:
+        super().__init__()
+        self._mark, self._by = mark, by
+
+    def advance(self, n: int = 1, **facts: object) -> None:
+        super().advance(n, **facts)
+        if self.advanced >= 3 * recipe().evaluate.fit.steps:
+            if self._by is KeyboardInterrupt:
+                raise KeyboardInterrupt
+            self._mark.touch()
 
 
 @pytest.mark.slow
@@ -163,6 +204,10 @@ def test_students_that_hinder_each_other_are_told_of(
     workers: int, threads: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provenance, "cores", lambda: 8)
-    told = students.crowded(recipe(evaluate__workers=workers).evaluate, threads)
-    assert sentence in told
-    assert bool(told) == bool(sentence)
+    told = [*students.remarks(recipe(evaluate__workers=workers).evaluate, threads)]
+    assert [sentence in each for each in told] == [True] * bool(sentence)
+
+
+def test_what_several_processes_pass_over_is_said() -> None:
+    told = students.remarks(recipe(evaluate__workers=2, evaluate__together=3).evaluate, 1)
+    assert [*told] == ["Each student is trained by a process of its own: evaluate.together is passed over."]
