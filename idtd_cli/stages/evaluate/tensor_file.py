@@ -114,6 +114,8 @@ def _need_plain(pickled: bytes) -> None:
     stack: list[tuple[str, int, int]] = []  # of each value: what it is, how deep it is, and how many parts it has
     memo: dict[int, tuple[str, int, int]] = {}
     parts = 0
+    operation: pickletools.OpcodeInfo
+    argument: Any
     for operation, argument, _ in pickletools.genops(pickled):
         name = operation.name
         if name not in _PLAIN or (name == "GLOBAL" and argument not in _NAMED) or (name == "PROTO" and argument != 2):
