@@ -70,8 +70,11 @@ def endpoint(asked: str | None) -> str:
     """The address of the Hub: the one asked for, else HF_ENDPOINT, else the public one.
 
     Raises:
-        InputError: it is no web address.
+        InputError: it is no web address, or a time that the client has to wait is no number.
     """
+    for name in ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+        if (said := os.environ.get(name, "")) and not said.isdecimal():  # the client would end in a traceback
+            raise InputError(f"{name} is {said!r}, and no number of seconds.", "Set it to 60, or unset it.")
     address = (asked or os.environ.get("HF_ENDPOINT") or _HOME).rstrip("/")
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.netloc:
