@@ -248,6 +248,7 @@ def _in_words(error: Exception, place: Place, doing: str, address: str | None) -
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     what = f"The dataset {place}"
+    at = f" at {address}" if address else ""
     match error:
         case hub.GatedRepoError():
             return InputError(f"The dataset {place.repo} is gated.", f"Ask for access on its page. {_LOG_IN}")
@@ -274,14 +275,12 @@ def _in_words(error: Exception, place: Place, doing: str, address: str | None) -
         case hub.HfHubHTTPError():
             return _of_status(error, what, doing)
         case httpx.TimeoutException():
-            at = f" at {address}" if address else ""
             return IdtdError(
                 f"{what} could not {doing}: the Hub{at} stopped answering.",
                 "Run the same command again; what was transferred whole is kept. HF_HUB_DOWNLOAD_TIMEOUT=300 has it "
                 "wait for 300 seconds.",
             )
         case httpx.TransportError():
-            at = f" at {address}" if address else ""
             return IdtdError(
                 f"{what} could not {doing}: the Hub{at} cannot be reached, or drops its connections.",
                 "Try again once it can; what was transferred whole is kept.",

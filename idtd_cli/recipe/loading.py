@@ -86,8 +86,8 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             problems.append(f"and {len(errors) - len(problems)} more")
         count = f"{len(errors)} errors" if len(errors) > 1 else "an error"
         listed = "\n".join(f"  {problem}" for problem in problems)
-        blamed = "".join(f" --set {override}" for override in overrides if _is_of(override, errors))
-        with_them = f" with{blamed}" if blamed else ""
+        blamed = " ".join(f"--set {override}" for override in overrides if _is_of(override, errors))
+        with_them = f" with {blamed}" if blamed else ""
         raise InputError(f"{path}{with_them} has {count}:\n{listed}\n", "docs/recipes.md lists every key.") from error
     if recipe.has_grid:
         recipe.cells()
