@@ -386,6 +386,8 @@ _OF_OTHERS = {
     "yaml.composer.ComposerError": "goes on in the sentence about a recipe that is not readable",
     "yaml.constructor.ConstructorError": "goes on in the sentence about a recipe that is not readable",
     "tarfile.ReadError": "goes on in the sentence about a tar that is not readable",
+    "zipfile.BadZipFile": "goes on in the sentence about what is no file of torch.save",
+    "pickle.UnpicklingError": "becomes the sentence about a file that holds something else than tensors",
     "BrokenProcessPool": "the pool is made anew",
     "refusals[0]": "of several errors, all made by decoders, the first",
     "error.cause": "what a node of a cluster raised, made where the same code raises it here",

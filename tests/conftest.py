@@ -10,6 +10,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Before the Hub's client is loaded: the server has no Xet storage, as a mirror has none, unless a test brings one.
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
         yield hub
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Seconds for which the Hub's client waits for a byte; between two tries it does not wait at all."""
+    from huggingface_hub import constants, file_download
+
+    seconds = 0.2
+    for module, name in (
+        (constants, "HF_HUB_DOWNLOAD_TIMEOUT"),
+        (constants, "HF_HUB_ETAG_TIMEOUT"),
+        (file_download, "_ETAG_RETRY_TIMEOUT"),
+    ):
+        monkeypatch.setattr(module, name, seconds)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    return seconds
 
 
 @pytest.fixture

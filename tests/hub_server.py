@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -72,12 +72,13 @@ class Account:
 
 @dataclass
 class Fault:
-    """How requests that match fail, `times` of them: with a status, or by a connection that breaks."""
+    """How requests that match fail, `times` of them: with a status, or by a connection that breaks or falls silent."""
 
     pattern: str
     times: int
     status: int | None = None
     after: int = 0  #: bytes that still pass where the connection breaks
+    silent: bool = False  #: it stays open, and nothing passes any more
 
 
 @dataclass
@@ -92,6 +93,7 @@ class Hub:
     requests: list[str] = field(default_factory=list)  #: method and path of each, in order
     ranges: list[str] = field(default_factory=list)  #: the Range of each request that had one
     received: int = 0  #: bytes of large files
+    over: threading.Event = field(default_factory=threading.Event)  #: set when the server ends
     xet: Storage | None = None  #: where large files go by Xet, if the Hub has such a storage
     #: Changes an answer to `METHOD /path`: its body and headers.
     tamper: Callable[[str, bytes, dict[str, str]], tuple[bytes, dict[str, str]]] | None = None
@@ -99,6 +101,10 @@ class Hub:
     def fail(self, pattern: str, status: int | None = None, *, times: int = 1, after: int = 0) -> None:
         """Fail requests whose `METHOD /path` matches; without a status, break their connections."""
         self.faults.append(Fault(pattern, times, status, after))
+
+    def fall_silent(self, pattern: str, *, times: int = 1, after: int = 0) -> None:
+        """Neither go on with requests that match, nor end their connections."""
+        self.faults.append(Fault(pattern, times, None, after, silent=True))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -123,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = f"{self.command} {path}"
         self.hub.requests.append(request)
         self._break_after: int | None = None
+        self._silent = False
         for fault in self.hub.faults:
             if fault.times and re.search(fault.pattern, request):
                 fault.times -= 1
@@ -130,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self._body()
                     self._error(fault.status, "", "As the test asked", {"Retry-After": "0"})
                     return
-                self._break_after = fault.after
+                self._break_after, self._silent = fault.after, fault.silent
                 break
         if self.command in ("GET", "HEAD"):
             self._read(path)
@@ -351,8 +358,11 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _hang_up(self) -> None:
+        if self._silent:
+            self.hub.over.wait()
         self.close_connection = True
-        self.connection.shutdown(2)
+        with suppress(OSError):  # the client was quicker
+            self.connection.shutdown(2)
 
     def _json(self, content: object, status: int = 200) -> None:
         self._send(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
@@ -363,6 +373,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         if self.close_connection and self._break_after is not None:
             return  # nobody listens any more
+        if self.command == "HEAD" and self._silent:
+            self._hang_up()
+            return
         if self.hub.tamper:
             body, headers = self.hub.tamper(f"{self.command} {unquote(urlsplit(self.path).path)}", body, headers)
         self.send_response(status)
@@ -489,5 +502,6 @@ def serve() -> Iterator[Hub]:
         try:
             yield hub
         finally:
+            hub.over.set()
             server.shutdown()
             thread.join()

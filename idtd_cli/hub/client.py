@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 REPO_TYPE = "dataset"
 #: GB that a set may have unless the user says otherwise.
 MAX_GB = 10.0
+#: Seconds without a byte after which a request is given up, where the Hub's client itself would wait for ever.
+_PATIENCE = 60.0
 _HOME = "https://huggingface.co"
 COMMIT = re.compile("[0-9a-f]{40}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _ETAG = re.compile(r'(W/)?"?[0-9A-Za-z][0-9A-Za-z_=+:-]{0,127}"?')
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN."
+
+
+#: For what an HTTP request can wait.
+_WAITS = ("connect", "read", "write", "pool")
 
 
 class NoDatasetError(InputError):
@@ -64,8 +70,11 @@ def endpoint(asked: str | None) -> str:
     """The address of the Hub: the one asked for, else HF_ENDPOINT, else the public one.
 
     Raises:
-        InputError: it is no web address.
+        InputError: it is no web address, or a time that the client has to wait is no number.
     """
+    for name in ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+        if (said := os.environ.get(name, "")) and not said.isdecimal():  # the client would end in a traceback
+            raise InputError(f"{name} is {said!r}, and no number of seconds.", "Set it to 60, or unset it.")
     address = (asked or os.environ.get("HF_ENDPOINT") or _HOME).rstrip("/")
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -115,9 +124,17 @@ def own_bars() -> Iterator[None]:
             disable_progress_bars()
 
 
+def patience() -> float:
+    """Seconds that a request may go without a byte: what HF_HUB_DOWNLOAD_TIMEOUT says, if it says anything."""
+    from huggingface_hub import constants
+
+    asked = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    return _PATIENCE if asked == constants.DEFAULT_DOWNLOAD_TIMEOUT else asked
+
+
 def guard() -> None:
-    """Have the client refuse answers whose digest or commit is none: it makes paths of its cache of these, unchecked,
-    and `../../x` would lead out of there.
+    """Have the client give up requests that bring nothing more, and refuse answers whose digest or commit is none: it
+    makes paths of its cache of these, unchecked, and `../../x` would lead out of there.
     """
     from huggingface_hub.utils import _http
 
@@ -137,8 +154,18 @@ class _Guarded:
     def __call__(self) -> Any:
         session = self._made_by()
         hooks = session.event_hooks
-        session.event_hooks = hooks | {"response": [*hooks.get("response", ()), _need_plain]}
+        session.event_hooks = {
+            "request": [*hooks.get("request", ()), _bound],
+            "response": [*hooks.get("response", ()), _need_plain],
+        }
         return session
+
+
+def _bound(request: Any) -> None:
+    """Where the client sets no limit to the time of a request, it says so in each; the session's own does not count."""
+    limits = request.extensions.get("timeout", {})
+    bounded = {kind: patience() if limits.get(kind) is None else limits[kind] for kind in _WAITS}
+    request.extensions = {**request.extensions, "timeout": bounded}
 
 
 def _need_plain(response: Any) -> None:
@@ -221,6 +248,7 @@ def _in_words(error: Exception, place: Place, doing: str, address: str | None) -
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     what = f"The dataset {place}"
+    at = f" at {address}" if address else ""
     match error:
         case hub.GatedRepoError():
             return InputError(f"The dataset {place.repo} is gated.", f"Ask for access on its page. {_LOG_IN}")
@@ -246,8 +274,13 @@ def _in_words(error: Exception, place: Place, doing: str, address: str | None) -
             return InputError(f"{what} could not {doing}: nobody is logged in.", _LOG_IN)
         case hub.HfHubHTTPError():
             return _of_status(error, what, doing)
+        case httpx.TimeoutException():
+            return IdtdError(
+                f"{what} could not {doing}: the Hub{at} stopped answering.",
+                "Run the same command again; what was transferred whole is kept. HF_HUB_DOWNLOAD_TIMEOUT=300 has it "
+                "wait for 300 seconds.",
+            )
         case httpx.TransportError():
-            at = f" at {address}" if address else ""
             return IdtdError(
                 f"{what} could not {doing}: the Hub{at} cannot be reached, or drops its connections.",
                 "Try again once it can; what was transferred whole is kept.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,10 +86,19 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             problems.append(f"and {len(errors) - len(problems)} more")
         count = f"{len(errors)} errors" if len(errors) > 1 else "an error"
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise InputError(f"{path} has {count}:\n{listed}\n", "docs/recipes.md lists every key.") from error
+        blamed = " ".join(f"--set {override}" for override in overrides if _is_of(override, errors))
+        with_them = f" with {blamed}" if blamed else ""
+        raise InputError(f"{path}{with_them} has {count}:\n{listed}\n", "docs/recipes.md lists every key.") from error
     if recipe.has_grid:
         recipe.cells()
     return recipe
+
+
+def _is_of(override: str, errors: Sequence[Any]) -> bool:
+    """Whether an override may be what one of these errors is about: a key, its section, or a key in it."""
+    own = override.partition("=")[0].split(".")
+    places = ([str(part) for part in error["loc"]] for error in errors)
+    return any(place[: len(own)] == own[: len(place)] for place in places if place)
 
 
 def _layered(source: str | Path, children: tuple[Path, ...] = ()) -> tuple[Path, dict[str, Any]]:
@@ -115,7 +125,11 @@ def _read(source: str | Path, child: Path | None = None) -> tuple[Path, dict[str
     if path is None or not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
         names = ", ".join(shipped())
         whose = f", the base of {child}" if child else ""
-        raise InputError(f"There is no recipe {source}{whose}.", f"Give the path of a YAML file, or one of: {names}.")
+        near = difflib.get_close_matches(str(source), shipped(), n=1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise InputError(
+            f"There is no recipe {source}{whose}.", f"{meant}Give the path of a YAML file, or one of: {names}."
+        )
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

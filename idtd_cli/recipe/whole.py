@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any, get_args
@@ -21,6 +22,8 @@ from idtd_cli.recipe.keys import put
 from idtd_cli.recipe.prepare import PrepareConfig
 from idtd_cli.recipe.section import Section, section_digest
 
+#: Keys of other sections that one may have meant.
+_MOST_NEAR = 3
 _MOST_CELLS, _MOST_DISTILLATIONS = 1000, 10_000
 
 
@@ -152,11 +155,24 @@ class Recipe(Section):
 def in_words(item: Any) -> str:
     """One line for one validation error: the key's path, what is wrong, and the nearest key if it is unknown."""
     where = ".".join(map(str, item["loc"])) or "recipe"
+    if item["type"] in ("model_type", "model_attributes_type"):
+        return f"{where}: is a section with keys of its own, and no value (given: {item['input']!r:.60})"
     if item["type"] != "extra_forbidden":
         return f"{where}: {item['msg'].removeprefix('Value error, ')} (given: {item['input']!r:.60})"
     section: Any = Recipe
     for part in item["loc"][:-1]:
         known = getattr(section, "model_fields", {})
         section = known[part].annotation if part in known else next(iter(get_args(section)), None)  # of a list
-    near = difflib.get_close_matches(str(item["loc"][-1]), getattr(section, "model_fields", ()), n=1)
-    return f"{where}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
+    key = str(item["loc"][-1])
+    near = difflib.get_close_matches(key, getattr(section, "model_fields", ()), n=1)
+    if not near:  # of another section, as ipc is of distill
+        near = [dotted for dotted in _keys(Recipe) if dotted.endswith(f".{key}")][:_MOST_NEAR]
+    return f"{where}: unknown key" + (f"; did you mean {', '.join(near)}?" if near else "")
+
+
+def _keys(section: Any, above: str = "") -> Iterator[str]:
+    """All keys of a section and of those in it, dotted."""
+    for name, field in getattr(section, "model_fields", {}).items():
+        yield f"{above}{name}"
+        for inner in (field.annotation, *get_args(field.annotation)):
+            yield from _keys(inner, f"{above}{name}.")

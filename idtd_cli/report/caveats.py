@@ -82,7 +82,8 @@ def _noise(report: ReportDocument) -> Iterator[str]:
     noise = sum(pair.is_noise for pair in report.differences)
     if noise:
         count = len(report.differences)
-        yield f"{noise} of {count} differences {'is' if noise == 1 else 'are'} within the noise, and no ranking."
+        which = "The difference is" if count == 1 else f"{noise} of {count} differences {'is' if noise == 1 else 'are'}"
+        yield f"{which} within the noise, and no ranking."
 
 
 def _distillations(report: ReportDocument) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from idtd_cli.errors import InputError
 from idtd_cli.sources import lists
 from idtd_cli.sources.source import MOST_DIGITS, SPLITS, Source, Video, checked, relative_id
-from idtd_cli.video.medium import File, Stills
+from idtd_cli.video.medium import File, Stills, is_picture
 
 NAME = "folder"
 EXPECTS = """A folder of class folders: CLASS/VIDEO.mp4 (or another container).
@@ -88,7 +88,7 @@ _Entry = tuple[str, "int | None", "str | None", str]
 
 
 def _walk(root: Path) -> list[str]:
-    found, loose = [], []
+    found, loose, picture = [], [], ""
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
@@ -96,10 +96,17 @@ def _walk(root: Path) -> list[str]:
             for file in sorted(os.scandir(entry.path), key=lambda file: file.name):
                 if is_video(file.name) and not file.is_dir():
                     found.append(relative_id(f"{entry.name}/{file.name}", str(root)))
+                elif not picture and is_picture(file.name):
+                    picture = f"{entry.name}/{file.name}"
         elif is_video(entry.name):
             loose.append(entry.name)
     if not found and loose:
         raise InputError(f"{root} has videos but no classes: {loose[0]} lies at its top.", _LAYOUT)
+    if not found and picture:
+        raise InputError(
+            f"{root} holds pictures, as {picture}, and no videos.",
+            "If they are frames, put those of each video into a folder of its own: SOURCE/bend/clip/frame0001.jpg.",
+        )
     if not found:
         raise InputError(f"{root} holds no videos.", f"{_LAYOUT} Extensions: {' '.join(sorted(EXTENSIONS))}.")
     return found

@@ -98,6 +98,7 @@ def _need_test(source: Source, split_of: dict[str, str]) -> None:
             videos = [video for video in source.videos if video.label == label]
             groups = len({video.group or video.id for video in videos})
             raise InputError(
-                f"The class {name} has {len(videos)} videos in {groups} groups: too few for both train and test.",
+                f"The class {name} has too few videos for both train and test: {len(videos)}, in {groups} "
+                f"group{'s' if groups > 1 else ''}.",
                 "Add videos, or say in train.txt and test.txt which is which.",
             )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import stat
+import struct
 import subprocess
 import zipfile
 import zlib
@@ -23,6 +26,18 @@ _KINDS = (".zip", ".rar")
 _PIECE = 1 << 20
 #: Videos are compressed already: an archive of them holds about its own size. Lists of names shrink to a tenth.
 _RATIO, _SLACK = 4, 64 << 20
+#: What a file takes of a disk at least, and a folder.
+_BLOCK = 4096
+#: Those that owners use, and that take no memory of the archive's choice.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_NO_ARCHIVE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, rarfile.Error, EOFError),
+    *(RuntimeError, ValueError, LookupError, OverflowError, MemoryError, TypeError, AttributeError),
+)
+#: What a system says of a name that it cannot give to a file, and of a place in an archive that is none.
+_NO_NAME = (
+    *(None, errno.EINVAL, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.ENOENT),
+)
 
 
 #: The members of an archive in its order, and what opens one. They must be read in that order, and whole.
@@ -82,7 +97,7 @@ def unpack(archive: Path, folder: Path, *, top: str, nested: bool, progress: Pro
         outer.mkdir()
         _unpack(archive, outer, top, task)
         for path in sorted(outer.rglob("*")):
-            if path.suffix in _KINDS:
+            if path.suffix in _KINDS and path.is_file():
                 _unpack(path, folder, "", task)
                 path.unlink()  # at once: the disk need not hold all of both
         shutil.rmtree(outer)
@@ -92,7 +107,7 @@ def _unpack(archive: Path, folder: Path, top: str, task: Task) -> None:
     written = 0
     try:
         with _opened(archive) as (members, stream):
-            held, limit = sum(member.file_size for member in members), _RATIO * archive.stat().st_size + _SLACK
+            held, limit = sum(map(_taken, members)), _RATIO * archive.stat().st_size + _SLACK
             if held > limit:
                 raise IdtdError(
                     f"{archive} claims to hold {held} bytes, far more than an archive of videos can.",
@@ -101,18 +116,32 @@ def _unpack(archive: Path, folder: Path, top: str, task: Task) -> None:
             for member in members:
                 if member.is_dir():
                     continue
-                target = _target(folder, relative_id(member.filename, str(archive)), top)
+                name = relative_id(member.filename, str(archive))
+                if name == ".":
+                    raise _damaged(archive, f"it has a file called {member.filename!r}")
+                target = _target(folder, name, top)
                 with stream(member) as source:
                     _copy(source, member, target, archive)
                 written += target is not None
                 task.advance()
-    except (zipfile.BadZipFile, zlib.error, rarfile.Error, EOFError, RuntimeError, FileExistsError) as error:
+    except _NO_ARCHIVE as error:
         raise _damaged(archive, str(error) or type(error).__name__) from error
+    except OSError as error:
+        if error.errno not in _NO_NAME:
+            raise
+        raise _damaged(
+            archive, f"{error.strerror or error}, {error.filename or 'in its list of members'}"[:300]
+        ) from error
     if not written:
         raise IdtdError(
             f"{archive} holds no files" + (f" in a folder {top}." if top else "."),
             "Its owner has changed it: unpack it by hand, into the folder of the videos.",
         )
+
+
+def _taken(member: _Member) -> int:
+    """Bytes of the disk, counting the folders that it may need."""
+    return max(member.file_size, _BLOCK) + _BLOCK * member.filename.count("/")
 
 
 def _target(folder: Path, name: str, top: str) -> Path | None:
@@ -150,10 +179,22 @@ def _damaged(archive: Path, why: str) -> IdtdError:
     return IdtdError(f"{archive} cannot be unpacked: {why}.", hint)
 
 
+def _link(archive: Path, member: _Member) -> IdtdError:
+    return IdtdError(
+        f"{archive} holds a link or a device, {member.filename}, which has no place among videos.",
+        "Remove it, and take it from its owner.",
+    )
+
+
 @contextmanager
 def _opened(archive: Path) -> Iterator[_Opened]:
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as file:
+            for member in file.infolist():
+                if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                    raise _link(archive, member)
+                if member.compress_type not in _METHODS:
+                    raise _damaged(archive, f"{member.filename} is packed in a way that only few zips are")
             yield file.infolist(), file.open
     else:
         with _rar(archive) as opened:
@@ -172,10 +213,7 @@ def _rar(archive: Path) -> Iterator[_Opened]:
         members = file.infolist()
     for member in members:
         if not member.is_dir() and (not member.is_file() or member.file_redir is not None):
-            raise IdtdError(
-                f"{archive} holds a link, {member.filename}, which has no place among videos.",
-                "Remove it, and take it from its owner.",
-            )
+            raise _link(archive, member)
     command = rarfile.tool_setup().open_cmdline(None, str(archive.absolute()))
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet) as process:

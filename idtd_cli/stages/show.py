@@ -41,6 +41,10 @@ def run(path: Path) -> str:
         if (folder / document.FILE).is_file():
             return describe(folder, documents.read(document, folder))
     known = ", ".join(document.FILE for document in _DESCRIBED)
+    if path != folder:
+        raise InputError(
+            f"{path} is nothing that idtd can describe, nor is its folder.", "Name a folder that idtd made."
+        )
     inside = [sub.name for sub in sorted(folder.iterdir()) if any((sub / d.FILE).is_file() for d in _DESCRIBED)]
     raise InputError(
         f"{folder} is nothing that idtd can describe: it holds none of {known}.",

@@ -218,7 +218,8 @@ def test_all_that_is_wrong_in_a_recipe_is_said_at_once(idtd: Idtd, world: World,
     done = idtd(*arguments)
     assert (done.code, done.out) == (2, "")
     head, *lines = done.err.strip().splitlines()
-    assert head == f"idtd: {path} has {3 if command == ('reproduce',) else 4} errors:"
+    counted = "has 3 errors" if command == ("reproduce",) else "with --set prepare.clip.frames=-1 has 4 errors"
+    assert head == f"idtd: {path} {counted}:"
     for words in ("distill.icp: unknown key; did you mean ipc?", "distill.steps: ", "evaluate.fit.batch: "):
         assert sum(words in line for line in lines) == 1
     assert "Traceback" not in done.err

@@ -75,7 +75,9 @@ class Found:
         return self.values + self.refused.total() + len(self.broken)
 
 
-def attempt(read: Callable[[T], object], inputs: Iterable[T], folder: Path, port: int | None = None) -> Found:
+def attempt(
+    read: Callable[[T], object], inputs: Iterable[T], folder: Path, port: int | None = None, runs: str = ""
+) -> Found:
     """Give each input to a reader.
 
     Args:
@@ -83,12 +85,13 @@ def attempt(read: Callable[[T], object], inputs: Iterable[T], folder: Path, port
         inputs: the cases.
         folder: all that the reader may open, or write, lies in it.
         port: on this machine, of the one server that it may ask.
+        runs: the name of the one program that it may start.
     """
     found = Found()
     began, before = time.perf_counter(), _peak()
     # Threads, as of a server, take address space that they never use.
     bounded = nullcontext() if port else _bounded()
-    with _watched(folder, port) as seen, bounded, _timed() as rewind:
+    with _watched(folder, port, runs) as seen, bounded, _timed() as rewind:
         for case in inputs:
             rewind()
             try:
@@ -165,10 +168,11 @@ def _absolute(path: str | bytes | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def _watched(folder: Path, port: int | None) -> Iterator[list[str]]:
+def _watched(folder: Path, port: int | None, runs: str) -> Iterator[list[str]]:
     """What the process does that no reader should, as it does it."""
     top = os.path.realpath(folder) + os.sep
     own = (*map(os.path.realpath, {sys.prefix, sys.base_prefix, *filter(None, sys.path)}), "/proc", "/dev/urandom")
+    nowhere = (os.devnull,) if runs else ()  # is where a program's other streams lead
     seen: list[str] = []
 
     def listen(event: str, arguments: tuple[Any, ...]) -> None:
@@ -178,7 +182,7 @@ def _watched(folder: Path, port: int | None) -> Iterator[list[str]]:
                 arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT),
             )
             # Python reads its own modules as they are needed.
-            if not path.startswith(top) and (writes or not path.startswith(own)):
+            if path not in nowhere and not path.startswith(top) and (writes or not path.startswith(own)):
                 seen.append(f"open {path}")
         elif event in _CHANGES:
             names = arguments[1:2] if event == "os.symlink" else arguments  # what a link says is no path yet
@@ -186,9 +190,10 @@ def _watched(folder: Path, port: int | None) -> Iterator[list[str]]:
             # What is relative to an open folder is inside of what was opened.
             if arguments[-1] in (-1, None) and not all(path.startswith(top) for path in paths):
                 seen.append(f"{event} {paths}")
-        elif event == "socket.connect" and arguments[1][0] in _HERE and arguments[1][1] == port:
-            pass
-        elif event in _NEVER:
+        elif event in _NEVER and not (
+            (event == "socket.connect" and arguments[1][0] in _HERE and arguments[1][1] == port)
+            or (event == "subprocess.Popen" and Path(str(arguments[0])).name == runs)
+        ):
             seen.append(f"{event} {arguments!r:.200}")
 
     _listeners.append(listen)

@@ -38,6 +38,16 @@ def test_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
             endpoint(wrong)
 
 
+@pytest.mark.parametrize("name", ["HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"])
+def test_a_time_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The client reads it while it is imported, and ends in a traceback."""
+    monkeypatch.setenv(name, "a minute")
+    with pytest.raises(InputError, match=rf"{name} is 'a minute', and no number of seconds\. Set it to 60"):
+        endpoint(None)
+    monkeypatch.setenv(name, "30")
+    assert endpoint("http://h") == "http://h"
+
+
 def uploading(cause: Exception) -> RuntimeError:
     """How the client wraps what stops an upload."""
     error = RuntimeError("Error while uploading 'x' to the Hub.")
@@ -80,6 +90,7 @@ def test_our_own_errors_pass() -> None:
 
 def test_the_client_is_quiet_unless_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_VERBOSITY", raising=False)
+    open_client("http://h")  # it reads its own settings once, when it is imported
     logger = logging.getLogger("huggingface_hub")
     logger.setLevel(logging.WARNING)
     monkeypatch.setenv("HF_HUB_VERBOSITY", "info")

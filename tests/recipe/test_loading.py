@@ -48,8 +48,11 @@ def test_overrides_may_name_a_section_that_the_file_leaves_out(path: Path) -> No
         ("distill.ipc=[1", "the value is not readable as YAML"),
         ("distill.ipc.deep=1", "ipc is a value, not a section"),
         ("distill.icp=1", "distill.icp: unknown key; did you mean ipc?"),
+        ("ipc=2", "ipc: unknown key; did you mean distill.ipc?"),
+        ("batch_real=2", "batch_real: unknown key; did you mean distill.batch_real?"),
+        ("step_size=2", "step_size: unknown key; did you mean experts.fit.step_size, distill.dc.step_size, "),
         ("distil.ipc=1", "distil: unknown key; did you mean distill?"),
-        ("distill=5", "distill: Input should be"),
+        ("distill=5", "distill: is a section with keys of its own, and no value (given: 5)"),
     ],
 )
 def test_bad_overrides(path: Path, override: str, message: str) -> None:
@@ -73,6 +76,24 @@ def test_bad_overrides(path: Path, override: str, message: str) -> None:
 def test_files_that_are_no_recipe(path: Path, text: str, message: str) -> None:
     path.write_text(text, encoding="latin-1")
     assert message in refused(path)
+
+
+def test_an_override_is_blamed_for_what_it_says_and_the_file_for_the_rest(path: Path) -> None:
+    path.write_text(yaml.safe_dump(tiny.settings()))
+    assert f"{path} with --set ipc=2 has an error:" in refused(path, "distill.steps=9", "ipc=2")
+    assert f"{path} with --set evaluate.student.widths=[4] has an error:" in refused(
+        path, "evaluate.student.widths=[4]"
+    )
+    assert f"{path} with --set distill=2 has an error:" in refused(path, "distill=2")
+    path.write_text(yaml.safe_dump(tiny.settings(distill__ipc=0)))
+    assert f"{path} has an error:" in refused(path, "distill.steps=9")
+
+
+def test_a_name_that_is_nearly_one(path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"There is no recipe dmeo. Did you mean demo\? Give the path of a YAML file, or"
+    ):
+        recipe.load("dmeo")
 
 
 @pytest.mark.parametrize("name", ["nothing", "missing.yaml", "missing.yml", ""])

@@ -193,3 +193,11 @@ def test_a_broken_rule_would_be_found(context: Any, tmp_path: Path) -> None:
     page = context.new_page()
     page.goto((tmp_path / "broken.html").as_uri())
     assert [rule.partition(":")[0] for rule in violations(page)] == ["html-has-lang"]
+
+
+@pytest.mark.parametrize(("context", "beside"), [({}, 1), ({"viewport": {"width": 1280, "height": 900}}, 3)], indirect=["context"])  # fmt: skip # noqa: E501
+def test_classes_are_side_by_side_where_there_is_room(context: Any, reported: Path, beside: int) -> None:
+    page = context.new_page()
+    page.goto((reported / "report.html").as_uri())
+    tops = page.locator(".class").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+    assert tops.count(tops[0]) == beside

@@ -31,6 +31,7 @@ def test_nothing_is_said_without_a_reason() -> None:
     [
         ({"scored_split": "validation"}, "Scored on the validation split: for tuning, not for publication."),
         ({"scored_videos": 80}, "Few test videos: each of the 80 is 1.2 points of a student's score."),
+        ({"differences": (difference(-0.1, 0.2),)}, "The difference is within the noise, and no ranking."),
         (
             {"differences": (difference(-0.1, 0.2), difference(0.1, 0.2))},
             "1 of 2 differences is within the noise, and no ranking.",

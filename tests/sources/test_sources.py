@@ -85,6 +85,11 @@ def test_an_index_alone_names_the_class_where_folders_do_not(root: Path) -> None
     ("files", "texts", "message"),
     [
         ([], {}, "holds no videos"),
+        (
+            ["run/1.png", "run/2.png"],
+            {},
+            r"holds pictures, as run/1\.png, and no videos\. If they are frames",
+        ),
         (["readme.md"], {}, r"holds no videos. Expected one folder a class, as in SOURCE/bend/clip.mp4"),
         (["a.mp4"], {}, r"has videos but no classes: a.mp4 lies at its top. Expected one folder a class"),
         (["a/1.mp4"], {"classes": "a\nb"}, "no video of the class b"),

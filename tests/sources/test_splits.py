@@ -127,8 +127,8 @@ def test_a_video_more_draws_no_other_anew_between_test_and_val() -> None:
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        ([0, 0, 1], [None] * 3, "c1 has 1 videos in 1 groups"),
-        ([0, 0, 1, 1], ["p", "p", None, None], "c0 has 2 videos in 1 groups: too few for both train and test"),
+        ([0, 0, 1], [None] * 3, "c1 has too few videos for both train and test: 1, in 1 group. Add videos"),
+        ([0, 0, 1, 1], ["p", "p", None, None], "c0 has too few videos for both train and test: 2, in 1 group"),
     ],
 )
 def test_too_few_to_split(labels: list[int], groups: list[str | None], message: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import sys
 import time
@@ -64,7 +65,7 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, more: str = "") -> N
 def unpacked(tmp_path: Path, name: str, data: bytes, top: str = "", nested: bool = False) -> dict[str, bytes]:
     archive, folder = tmp_path / name, tmp_path / "out"
     archive.write_bytes(data)
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     unpack.unpack(archive, folder, top=top, nested=nested, progress=Quiet())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -153,7 +154,7 @@ def test_a_member_that_leads_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_link_in_a_rar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path / "bin", monkeypatch)
-    with pytest.raises(IdtdError, match=r"holds a link, top/run"):
+    with pytest.raises(IdtdError, match=r"holds a link or a device, top/run"):
         unpacked(tmp_path, "a.rar", make_rar({"top/run@": b"/etc", "top/run/passwd": b"x"}))
 
 
@@ -196,6 +197,55 @@ def test_a_name_twice(tmp_path: Path) -> None:
     data = make_zip({"a.avi": b"1", "b.avi": b"2"}).replace(b"b.avi", b"a.avi")
     with pytest.raises(IdtdError, match="cannot be unpacked"):
         unpacked(tmp_path, "a.zip", data)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO])
+def test_what_is_no_file_in_a_zip(tmp_path: Path, kind: int) -> None:
+    data, member = io.BytesIO(), zipfile.ZipInfo("top/run")
+    member.external_attr = (kind | 0o777) << 16
+    with zipfile.ZipFile(data, "w") as file:
+        file.writestr(member, "/etc")
+    with pytest.raises(IdtdError, match=r"holds a link or a device, top/run"):
+        unpacked(tmp_path, "a.zip", data.getvalue())
+
+
+def test_a_packing_that_takes_memory_of_the_archives_choice(tmp_path: Path) -> None:
+    with pytest.raises(IdtdError, match=r"a\.avi is packed in a way that only few zips are\. Remove it"):
+        unpacked(tmp_path, "a.zip", make_zip({"a.avi": bytes(99)}, zipfile.ZIP_LZMA))
+
+
+def test_a_flood_of_small_files_and_of_deep_folders(tmp_path: Path) -> None:
+    """A file takes a block of the disk, and so does each folder, however short they are in the archive."""
+    with pytest.raises(IdtdError, match=r"claims to hold 81920000 bytes"):
+        unpacked(tmp_path, "a.zip", make_zip({f"{i}": b"" for i in range(20_000)}))
+    with pytest.raises(IdtdError, match=r"claims to hold \d+ bytes"):
+        unpacked(tmp_path, "b.zip", make_zip({f"{i}/" * 900 + "a": b"" for i in range(20)}))
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["a" * 300], ["a/" * 3000 + "b"], ["a", "a/b"], ["a/b", "a"], ["."], ["a", "a"]],
+    ids=["long", "deep", "a folder that is a file", "a file that is a folder", "no name", "twice"],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_names_that_no_file_can_have(tmp_path: Path, names: list[str]) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        for name in names:
+            file.writestr(name, b"x")
+    with pytest.raises(IdtdError, match=r"a\.zip cannot be unpacked: .{1,400}\. Remove it"):
+        unpacked(tmp_path, "a.zip", data.getvalue())
+
+
+@pytest.mark.parametrize(("field", "value"), [(8, 1), (10, 99), (42, 2**31)], ids=["encrypted", "method", "place"])
+def test_a_member_that_says_what_it_is_not(tmp_path: Path, field: int, value: int) -> None:
+    data = bytearray(make_zip({"a.avi": b"abc"}))
+    place = data.rindex(b"PK\x01\x02") + field
+    length = 4 if field == 42 else 2
+    data[place : place + length] = value.to_bytes(length, "little")
+    with pytest.raises(IdtdError, match=r"a\.zip cannot be unpacked"):
+        unpacked(tmp_path, "a.zip", bytes(data))
 
 
 def test_an_archive_without_the_folder(tmp_path: Path) -> None:

@@ -81,6 +81,31 @@ def test_what_arrived_before_the_hub_failed_is_kept(hub: Hub, published: Repo, e
     assert f"GET /large/{NAME}/{digest}" in hub.requests
 
 
+@pytest.mark.parametrize(
+    ("request_", "after"),
+    [
+        ("GET /api/datasets/.*", 20),
+        ("GET /api/datasets/.*/tree/", 20),
+        ("HEAD /datasets/.*/SHA256SUMS", 0),
+        ("GET /datasets/.*/set.json", 20),
+        ("GET /large/", 2000),
+    ],
+    ids=["what it is", "its list of files", "what a file is", "a small file", "a large one"],
+)
+def test_a_hub_that_falls_silent(
+    hub: Hub, published: Repo, exported: Path, tmp_path: Path, patience: float, request_: str, after: int
+) -> None:
+    hub.fall_silent(request_, times=99, after=after)
+    with pytest.raises(
+        IdtdError, match=r"Hub( at http.*)? (stopped answering|cannot be reached)\W.*(again|once it can)"
+    ):
+        fetch(tmp_path / "set")
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
+    hub.faults.clear()
+    fetch(tmp_path / "set")
+    assert contents(tmp_path / "set") == contents(exported)
+
+
 def test_without_a_network_the_cache_will_do(
     hub: Hub, published: Repo, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

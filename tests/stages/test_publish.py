@@ -296,6 +296,25 @@ def test_an_upload_that_was_stopped_goes_on(hub: Hub, large: Path) -> None:
     assert set(files(large)) < set(hub.repos[NAME].files)
 
 
+@pytest.mark.parametrize(
+    ("request_", "after"),
+    [
+        ("GET /api/whoami-v2", 0),
+        ("POST /api/repos/create", 0),
+        ("POST .*/preupload/", 10),
+        ("POST .*/objects/batch", 10),
+        ("PUT /large/", 1000),
+        ("POST .*/commit/", 100),
+    ],
+)
+def test_a_hub_that_falls_silent(hub: Hub, exported: Path, patience: float, request_: str, after: int) -> None:
+    hub.fall_silent(request_, times=99, after=after)
+    with pytest.raises(IdtdError, match=r"the Hub( at http.*)? stopped answering\. Run the same command again"):
+        send(exported, tag="v1")
+    hub.faults.clear()
+    assert send(exported, tag="v1").commit == hub.repos[NAME].refs["v1"]
+
+
 class Watched(Heard):
     """A progress that remembers how far the last stage was, and what the Hub had by then."""
 

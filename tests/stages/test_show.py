@@ -92,6 +92,12 @@ def test_what_idtd_did_not_write(tmp_path: Path) -> None:
         show.run(tmp_path)
 
 
+def test_a_file_that_idtd_did_not_write(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"notes\.txt is nothing that idtd can describe, nor is its folder"):
+        show.run(tmp_path / "notes.txt")
+
+
 def test_a_damaged_folder(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(InputError, match="is not readable as JSON"):

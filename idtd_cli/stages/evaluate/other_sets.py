@@ -7,8 +7,6 @@ prepared:DIR                                         the training clips of a pre
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -34,12 +32,11 @@ from idtd_cli.runlog import Progress
 from idtd_cli.sources import registry as sources
 from idtd_cli.sources.clip import clip_of
 from idtd_cli.stages import clips
+from idtd_cli.stages.evaluate import tensor_file
 
 #: What the numbers of a tensor file are, by the word that says so.
 VALUES = ("bytes", "unit", "imagenet", "data")
 _CLIPS = ("videos", "clips", "images", "data", "x")
-#: What torch's own unpickler raises for bytes that it did not write.
-_NO_TENSORS = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError)
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _LABELS = ("labels", "label", "targets", "y")
 
@@ -133,7 +130,7 @@ def _of_tensors(place: str, source: PreparedSet, device: str) -> OtherSet:
     if values and values not in VALUES:
         raise InputError(f"import:{place}: there are no values {values}.", f"There are {', '.join(VALUES)}.")
     path, classes = Path(name), len(source.document.classes)
-    videos, labels = _parts(_load(path), path)
+    videos, labels = _parts(tensor_file.load(path), path)
     document = source.document
     if videos.ndim != 5 or videos.shape[2] != 3 or 0 in videos.shape:
         raise InputError(
@@ -158,24 +155,6 @@ def _of_tensors(place: str, source: PreparedSet, device: str) -> OtherSet:
     named = storage.sha256_bytes(f"{values} {storage.sha256_file(path)}".encode())
     called = Path(place) if values else path  # the same file may be taken in two ways
     return OtherSet(called, named, clips_NF3HW, labels_N[order_N].to(device), stored_bytes)
-
-
-def _load(path: Path) -> Any:
-    """What torch.save wrote, if it is tensors and plain containers alone. Nothing in the file is run."""
-    if not path.is_file():
-        raise InputError(f"There is no {path}.", "Give the path of a .pt file: import:clips.pt.")
-    again = "Write it again with torch.save, as a tensor or as {'videos': …, 'labels': …}."
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
-                raise InputError(f"{path} is compressed, which torch.save never does.", again)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{path} is no file of torch.save ({error}).", again) from error
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except _NO_TENSORS as error:
-        raise InputError(f"{path} holds something else than tensors, or is damaged.", again) from error
-    return content
 
 
 def _parts(content: Any, path: Path) -> tuple[Tensor, Tensor | None]:
