@@ -102,7 +102,7 @@ def _machines(reports: Iterable[ReportDocument]) -> Iterator[str]:
 def render(found: Comparison) -> str:
     """As text; results that may be as good as the best of their size are marked."""
     lines: list[tuple[str, ...]] = [
-        ("trained on", "report", "videos/class", "stored", "top-1 %", "95 % interval", "students")
+        ("trained on", "report", "videos/class", "top-1 %", "95 % interval", "students", "stored")
     ]
     lines += [(name(row.result) + " *" * row.level, row.report, *_figures(row.result)) for row in found.rows]
     marked = any(row.level for row in found.rows)
@@ -114,7 +114,7 @@ def render(found: Comparison) -> str:
 
 def _figures(result: Result) -> Iterator[str]:
     yield str(result.ipc) if result.ipc else "all"
-    yield size(result.stored_bytes)
     yield percent(result.top1)
     yield between(result.interval)
     yield str(result.top1.n)
+    yield size(result.stored_bytes)

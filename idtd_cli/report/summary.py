@@ -101,23 +101,26 @@ def size(count: int) -> str:
 
 
 def table(report: ReportDocument) -> list[tuple[str, ...]]:
-    """Header and rows: what was trained on, videos a class, stored bytes and frames, top-1, top-5, students."""
+    """Header and rows: what was trained on, videos a class, top-1, top-5, students, stored bytes and frames.
+
+    What was found stands first: a phone shows three columns.
+    """
     has_top5 = any(result.top5 for result in report.results)
     top5 = ("top-5 %",) if has_top5 else ()
     rows: list[tuple[str, ...]] = [
-        ("trained on", "videos/class", "stored", "frames", "top-1 %", "95 % interval", *top5, "students")
+        ("trained on", "videos/class", "top-1 %", "95 % interval", *top5, "students", "stored", "frames")
     ]
     for result in ordered(report):
         rows.append(
             (
                 name(result),
                 str(result.ipc) if result.ipc else "all",
-                size(result.stored_bytes),
-                str(result.stored_frames),
                 percent(result.top1),
                 between(result.interval),
                 *([percent(result.top5) if result.top5 else ""] if has_top5 else []),
                 str(result.top1.n),
+                size(result.stored_bytes),
+                str(result.stored_frames),
             )
         )
     return rows

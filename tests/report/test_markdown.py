@@ -19,7 +19,7 @@ def test_the_document_says_what_the_report_says() -> None:
     found = report(differences=(pair,))
     text = markdown.render(found)
     assert text.startswith(f"# bars\n\n{summary.finding(found)}\n\n| trained on |")
-    assert "| IDTD | 1 | 1.5 KB | 16 | 60.0 ± 14.1 | 45.0 to 75.0 | 2 |" in text
+    assert "| IDTD | 1 | 60.0 ± 14.1 | 45.0 to 75.0 | 2 | 1.5 KB | 16 |" in text
     for line in (*summary.differences(found), *caveats.caveats(found)):
         assert f"\n- {line}\n" in text
     for line in (*summary.reading(found), summary.heading(found)):
