@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import sys
 import time
@@ -19,6 +17,7 @@ from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.stages import prepare
 from tests import tiny
 from tests.engines import clusters, test_local
+from tests.engines.jobs import job
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'idtd-cli[ray]'")
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
@@ -43,40 +42,6 @@ def connected(cluster: str) -> Iterator[None]:
     ray.init(address=cluster, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
-
-
-def job(item: object) -> object:
-    """Does what `test_local.job` does, or harm to the cluster."""
-    match item:
-        case ("wait", path):
-            Path(path).write_text(str(os.getpid()))
-            time.sleep(1000)
-        case ("meet", folder):
-            here = Path(folder) / str(os.getpid())
-            here.write_text("")
-            time.sleep(0.05)
-            met = len(list(Path(folder).iterdir()))
-            here.unlink()
-            return met
-        case ("lose task", path) if not Path(path).exists():
-            Path(path).write_text("")
-            _kill_task()
-        case "lose task":
-            _kill_task()
-        case ("lose once", path) if not Path(path).exists():
-            Path(path).write_text("")
-            os.kill(os.getpid(), signal.SIGKILL)
-    return test_local.job(item)
-
-
-def _kill_task() -> None:
-    """Kill the process that Ray runs: the parent of the server that starts workers."""
-    os.kill(_parent(os.getppid()), signal.SIGKILL)
-    time.sleep(1000)
-
-
-def _parent(process: int) -> int:
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def run(items: list[object], seconds: float = 30) -> list[object]:
