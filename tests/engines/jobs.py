@@ -1,4 +1,4 @@
-"""What workers are given to do. They import this, and no torch with it: a build for CUDA maps more memory than they get."""
+"""What workers are given to do. They import this, and no torch with it: a build for CUDA has more than they may."""
 
 from __future__ import annotations
 
