@@ -330,7 +330,10 @@ def _staging(out: Path, say: Callable[[str], None]) -> Iterator[Path]:
 
 def _resolved(out: Path) -> Path:
     try:
-        return out.resolve()  # `.` and `a/..` have no name of their own
+        resolved = out.resolve()  # `.` and `a/..` have no name of their own
+        if resolved.is_symlink():  # links in a circle, of which Python says nothing from 3.13 on
+            resolved.stat()
+        return resolved
     except (OSError, RuntimeError) as error:
         raise InputError(f"{out} is a link that leads nowhere.", "Name another folder.") from error
 

@@ -53,8 +53,10 @@ _INT_MAX = 2**31 - 1
 #: Frames more oblong than this would need more memory to crop than they are worth.
 _OBLONG = 20
 
-# swscale's area filter averages all the pixels that a target pixel covers: no aliasing when shrinking.
-_FILTER = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
+# swscale's area filter averages all the pixels that a target pixel covers: no aliasing when shrinking. PyAV names the
+# flags beside it from 18.1 on, and Python 3.10 has PyAV 17.1: their numbers are those of FFmpeg's headers.
+_ACCURATE_RND, _FULL_CHR_H_INT, _BITEXACT = 1 << 18, 1 << 13, 1 << 19
+_FILTER = Interpolation.AREA.value | _ACCURATE_RND | _FULL_CHR_H_INT | _BITEXACT
 
 
 class DecodeError(Exception):

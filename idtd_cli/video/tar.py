@@ -101,7 +101,8 @@ def entries(file: File, path: Path, plain_alone: bool = False) -> Iterator[Entry
     end = 0
     try:
         with tarfile.open(fileobj=file, mode="r:", tarinfo=_Info) as tar:
-            while (info := tar.next()) is not None:
+            # In a tar of no members Python 3.10 must not look for one again: it would seek to before the beginning.
+            for info in iter(tar.next, None) if tar.firstmember else ():  # type: ignore[attr-defined]
                 tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
                 if info.offset < end or info.size < 0:  # a header that leads back would be read for ever
                     raise InputError(f"{path} is damaged at byte {info.offset}.", again)

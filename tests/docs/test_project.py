@@ -15,14 +15,19 @@ ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
+def jobs(workflow: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"]
+    return found
+
+
 def steps(workflow: Path) -> list[dict[str, Any]]:
-    jobs = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"]
-    return [step for job in jobs.values() for step in job["steps"]]
+    """The steps of its jobs; a job that calls a workflow has none of its own."""
+    return [step for job in jobs(workflow).values() for step in job.get("steps", [])]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_runs_what_there_is(workflow: Path) -> None:
-    """Its make targets, scripts, recipes and extras exist, and each job has a time limit."""
+    """Its make targets, scripts, extras and the workflows it calls exist, and each job has a time limit."""
     targets = re.findall(r"^([-.\w/$()]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     targets = [target.replace("$(VENV)", ".venv") for target in targets]
     extras = re.findall(r"^([-\w]+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
@@ -31,13 +36,34 @@ def test_a_workflow_runs_what_there_is(workflow: Path) -> None:
     for command in commands:
         for called in re.findall(r"\bmake ([^&|]+)", command):
             assert {word for word in called.split() if "=" not in word} <= set(targets)
-        for path in re.findall(r"(?:python|pytest) ([\w/]+\.py)", command):
+        for path in re.findall(r"(?:python3?|pytest) (\.?[\w/]+\.py)", command):
             assert (ROOT / path).is_file()
         for extra in re.findall(r"\.\[([-\w]+)\]", command):
             assert extra in extras
-    content = yaml.safe_load(workflow.read_text(encoding="utf-8"))
-    assert all(job["timeout-minutes"] <= 60 for job in content["jobs"].values())
-    assert content["permissions"] == {"contents": "read"}
+    for job in jobs(workflow).values():
+        if "uses" in job:
+            assert "workflow_call:" in (ROOT / job["uses"]).read_text(encoding="utf-8")
+        else:
+            assert job["timeout-minutes"] <= 60
+    assert yaml.safe_load(workflow.read_text(encoding="utf-8"))["permissions"] == {"contents": "read"}
+
+
+def test_only_a_release_may_write_and_only_what_it_has_to() -> None:
+    """No job that runs code of the project may; the two that may have what was built before them, and nothing more."""
+    allowed = {
+        f"{path.stem}/{name}": job["permissions"]
+        for path in WORKFLOWS
+        for name, job in jobs(path).items()
+        if "permissions" in job
+    }
+    assert allowed == {"release/pypi": {"id-token": "write"}, "release/github": {"contents": "write"}}
+    release = jobs(ROOT / ".github" / "workflows" / "release.yml")
+    for name in ("pypi", "github"):
+        assert "checkout" not in str(release[name]["steps"])
+    assert release["pypi"]["environment"]["name"] == "pypi"
+    order = ["agree", "test", "build", "pypi", "github"]
+    assert [release[name].get("needs") for name in order] == [None, *order[:-1]]
+    assert release["test"]["uses"] == "./.github/workflows/ci.yml"
 
 
 def test_every_python_that_is_promised_is_tested() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import sys
 import time
@@ -19,7 +17,8 @@ from idtd_cli.engines.engine import Rejected
 from idtd_cli.errors import IdtdError, InputError
 from idtd_cli.stages import prepare
 from tests import tiny
-from tests.engines import clusters, jobs
+from tests.engines import clusters
+from tests.engines.jobs import job, job_on_ray
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'idtd-cli[ray]'")
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc to find processes")
@@ -46,47 +45,13 @@ def connected(cluster: str) -> Iterator[None]:
     ray.shutdown()
 
 
-def job(item: object) -> object:
-    """Does what `jobs.job` does, or harm to the cluster."""
-    match item:
-        case ("wait", path):
-            Path(path).write_text(str(os.getpid()))
-            time.sleep(1000)
-        case ("meet", folder):
-            here = Path(folder) / str(os.getpid())
-            here.write_text("")
-            time.sleep(0.05)
-            met = len(list(Path(folder).iterdir()))
-            here.unlink()
-            return met
-        case ("lose task", path) if not Path(path).exists():
-            Path(path).write_text("")
-            _kill_task()
-        case "lose task":
-            _kill_task()
-        case ("lose once", path) if not Path(path).exists():
-            Path(path).write_text("")
-            os.kill(os.getpid(), signal.SIGKILL)
-    return jobs.job(item)
-
-
-def _kill_task() -> None:
-    """Kill the process that Ray runs: the parent of the server that starts workers."""
-    os.kill(_parent(os.getppid()), signal.SIGKILL)
-    time.sleep(1000)
-
-
-def _parent(process: int) -> int:
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 def run(items: list[object], seconds: float = 30) -> list[object]:
-    return list(engine.run(job, items, workers=0, seconds=seconds, memory_mb=512))
+    return list(engine.run(job_on_ray, items, workers=0, seconds=seconds, memory_mb=512))
 
 
 def compute(items: list[object], workers: int = 0) -> list[object]:
     """The results, in the order of the items."""
-    found = dict(engine.compute(job, items, workers=workers, threads=1, gpus=0))
+    found = dict(engine.compute(job_on_ray, items, workers=workers, threads=1, gpus=0))
     return [found[number] for number in range(len(items))]
 
 
@@ -129,7 +94,7 @@ def test_it_gives_the_bytes_of_the_local_engine(videos: Path, tmp_path: Path, mo
 def test_a_bad_file_costs_itself_alone() -> None:
     items = [*range(20), "segfault", 20, "damaged", "allocate", "hang", 21]
     results = run(items, seconds=1)
-    assert results == list(local.run(jobs.job, items, workers=2, seconds=1, memory_mb=512))
+    assert results == list(local.run(job, items, workers=2, seconds=1, memory_mb=512))
     assert sum(isinstance(result, Rejected) for result in results) == 4
     assert ray.is_initialized()
 
@@ -137,7 +102,7 @@ def test_a_bad_file_costs_itself_alone() -> None:
 @pytest.mark.usefixtures("connected")
 def test_no_more_processes_than_asked_for(tmp_path: Path) -> None:
     items = [("meet", str(tmp_path))] * 24
-    assert list(engine.run(job, items, workers=1, seconds=30, memory_mb=512)) == [1] * 24
+    assert list(engine.run(job_on_ray, items, workers=1, seconds=30, memory_mb=512)) == [1] * 24
 
 
 @pytest.mark.usefixtures("connected")
@@ -164,7 +129,9 @@ def test_a_node_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("connected")
 def test_closing_ends_the_processes(tmp_path: Path) -> None:
-    results = engine.run(job, [0, 1, 2, 3, ("wait", str(tmp_path / "pid"))], workers=0, seconds=1000, memory_mb=512)
+    results = engine.run(
+        job_on_ray, [0, 1, 2, 3, ("wait", str(tmp_path / "pid"))], workers=0, seconds=1000, memory_mb=512
+    )
     next(results)
     until = time.monotonic() + 20
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
@@ -203,11 +170,11 @@ def test_a_node_has_to_have_what_a_task_takes() -> None:
 @pytest.mark.usefixtures("connected")
 def test_none_waits_for_a_slower_one(tmp_path: Path) -> None:
     slow = ("wait for", str(tmp_path / "mark"))
-    with closing(engine.compute(job, [slow, 1, 2, 3, "refuse"], workers=2, threads=1, gpus=0)) as results:
+    with closing(engine.compute(job_on_ray, [slow, 1, 2, 3, "refuse"], workers=2, threads=1, gpus=0)) as results:
         assert [next(results) for _ in range(3)] == [(1, 1), (2, 2), (3, 3)]
         with pytest.raises(InputError, match="It does not fit"):
             next(results)
-    with closing(engine.compute(job, [slow, 1, 2], workers=2, threads=1, gpus=0)) as results:
+    with closing(engine.compute(job_on_ray, [slow, 1, 2], workers=2, threads=1, gpus=0)) as results:
         assert [next(results) for _ in range(2)] == [(1, 1), (2, 2)]
         (tmp_path / "mark").touch()
         assert list(results) == [(0, slow)]

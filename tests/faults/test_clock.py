@@ -14,6 +14,7 @@ from idtd_cli.engines.engine import Rejected
 from idtd_cli.runlog import Quiet
 from idtd_cli.stages import prepare
 from tests import tiny
+from tests.engines.jobs import nap
 from tests.tiny import Impatient, contents
 
 
@@ -42,11 +43,6 @@ def test_the_bytes_are_the_same(videos: Path, tmp_path: Path, request: pytest.Fi
     straight = everything(videos, tmp_path / "straight")
     request.getfixturevalue("backwards")
     assert everything(videos, tmp_path / "backwards") == straight
-
-
-def nap(seconds: float) -> float:
-    time.sleep(seconds)
-    return seconds
 
 
 def test_a_time_limit_is_kept_by_a_clock_that_goes_backwards(backwards: None) -> None:

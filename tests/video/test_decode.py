@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from idtd_cli.errors import IdtdError
@@ -48,6 +49,13 @@ def test_every_frame_is_the_one_that_ffmpeg_decodes(tmp_path: Path, name: str) -
     # Where colour is sited within a pixel is read differently; a frame off by one differs far more.
     assert differences(clip.clip_F3HW, expected).max() < 4
     assert differences(clip.clip_F3HW[1:], expected[:-1]).min() > 6
+
+
+def test_the_filter_is_what_pyav_calls_it() -> None:
+    names = ("AREA", "ACCURATE_RND", "FULL_CHR_H_INT", "BITEXACT")
+    if not hasattr(Interpolation, "BITEXACT"):
+        pytest.skip("this PyAV has no names for it")
+    assert sum(Interpolation[name].value for name in names) == decode._FILTER
 
 
 @needs_decord
