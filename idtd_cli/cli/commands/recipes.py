@@ -12,5 +12,6 @@ def recipes() -> None:
 
     for name, path in shipped().items():
         recipe = load(path)
-        cells = f"{len(recipe.cells())} cells, {recipe.grid.seeds} distillations each. " if recipe.has_grid else ""
+        each = "1 distillation" if recipe.grid.seeds == 1 else f"{recipe.grid.seeds} distillations"
+        cells = f"{len(recipe.cells())} cells, {each} each. " if recipe.has_grid else ""
         output.say(f"{name}\n  {recipe.description}\n  {cells}Cost: {recipe.cost or 'not measured yet'}.")
