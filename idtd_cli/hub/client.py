@@ -24,16 +24,14 @@ REPO_TYPE = "dataset"
 MAX_GB = 10.0
 #: Seconds without a byte after which a request is given up, where the Hub's client itself would wait for ever.
 _PATIENCE = 60.0
+#: For what an HTTP request can wait.
+_WAITS = ("connect", "read", "write", "pool")
 _HOME = "https://huggingface.co"
 COMMIT = re.compile("[0-9a-f]{40}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _ETAG = re.compile(r'(W/)?"?[0-9A-Za-z][0-9A-Za-z_=+:-]{0,127}"?')
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN."
-
-
-#: For what an HTTP request can wait.
-_WAITS = ("connect", "read", "write", "pool")
 
 
 class NoDatasetError(InputError):

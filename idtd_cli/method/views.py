@@ -54,12 +54,8 @@ class RealViews:
     def device(self) -> torch.device:
         return self.real.videos_NF3HW.device
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """One view each of `count` = B random clips of each class, (C·B, 3, T, H, W), in class order."""
-        return self._for_network(self._read(count, generator))
-
     def of_turn(self, config: DistillConfig, turn: int) -> Tensor:
-        """The views (C·B, 3, T, H, W) of B = `config.batch_real` clips of each class that a turn of a run sees.
+        """The views (C·B, 3, T, H, W) of B = `config.batch_real` random clips of each class that a turn of a run sees.
 
         Clips that are streamed are read for the next turn from then on.
         """
@@ -72,20 +68,21 @@ class RealViews:
         with torch.no_grad():
             return torch.cat([embed(self._for_network(piece)) for piece in clips_BT3HW.split(count)])
 
-    def _read(self, count: int, generator: torch.Generator) -> Tensor:
-        index_B = self.real.draw(count, generator).flatten()
-        views = self.augmentation.of_real(index_B, generator)[self.shard.rows(len(index_B))]
-        self.shown += len(views.index_B)
-        return read(self.real.videos_NF3HW, views, self.frames)
-
     def _read_turn(self, config: DistillConfig, turn: int) -> Tensor:
-        def generator(turn: int) -> torch.Generator:
-            return torch.Generator(self.device).manual_seed(seeds.of_turn(config.seed, turn))
+        """As `of_turn`, before the network sees them: frames first, 0..255, in class order."""
 
-        clips = self._read(config.batch_real, generator(turn))
+        def drawn(turn: int) -> tuple[Tensor, torch.Generator]:
+            generator = torch.Generator(self.device).manual_seed(seeds.of_turn(config.seed, turn))
+            return self.real.draw(config.batch_real, generator).flatten(), generator
+
+        index_B, generator = drawn(turn)
+        rows = self.shard.rows(len(index_B))
+        views = self.augmentation.of_real(index_B, generator)[rows]
+        self.shown += len(views.index_B)
+        clips = read(self.real.videos_NF3HW, views, self.frames)
         if isinstance(self.real.videos_NF3HW, StreamedClips):
-            index_B = self.real.draw(config.batch_real, generator(turn + 1)).flatten()
-            self.real.videos_NF3HW.prefetch(index_B[self.shard.rows(len(index_B))])
+            index_B, _ = drawn(turn + 1)
+            self.real.videos_NF3HW.prefetch(index_B[rows])
         return clips
 
     def _for_network(self, clips_BT3HW: Tensor) -> Tensor:

@@ -35,9 +35,10 @@ _NO_ARCHIVE = (
     *(RuntimeError, ValueError, LookupError, OverflowError, MemoryError, TypeError, AttributeError),
 )
 #: What a system says of a name that it cannot give to a file, and of a place in an archive that is none.
-_NO_NAME = (
-    *(None, errno.EINVAL, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.ENOENT),
-)
+_NO_NAME = {
+    *(None, errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT),
+}
 
 
 #: The members of an archive in its order, and what opens one. They must be read in that order, and whole.
