@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from idtd_cli import documents, storage
 from idtd_cli.distilled import SUMS, SetDocument, read_sums, strange
 from idtd_cli.errors import IdtdError, InputError
-from idtd_cli.hub import client
+from idtd_cli.hub import cache, client
 from idtd_cli.hub.client import MAX_GB, Place
 from idtd_cli.runlog import Meter, Progress
 
@@ -113,6 +113,7 @@ def fetch(
         IdtdError: the Hub cannot be reached and the cache does not hold all of the set.
     """
     api = client.open_client(address)
+    cache.remove_abandoned(place)
     found = _look(api, place, address, progress)
     if found:
         for name in (SetDocument.FILE, SUMS):

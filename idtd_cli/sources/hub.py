@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from idtd_cli.errors import InputError
-from idtd_cli.hub import client
+from idtd_cli.hub import cache, client
 from idtd_cli.sources.source import Source, relative_id
 
 NAME = "hub"
@@ -52,7 +52,9 @@ def read(place: str, fold: int) -> Source:
 
 def _fetch(repo: str, revision: str | None, folder: str) -> Path:
     """The files of a repository below a folder: a folder whose name is that of their commit."""
-    with client.explained(client.Place(repo, revision)):
+    place = client.Place(repo, revision)
+    with client.explained(place):
+        cache.remove_abandoned(place)
         from huggingface_hub import snapshot_download  # slow to load
 
         client.open_client(client.endpoint(None))  # quiet, and on its guard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.utils import WeakFileLock
 
 from idtd_cli.distilled import SUMS
 from idtd_cli.errors import IdtdError, InputError
@@ -104,6 +106,28 @@ def test_a_hub_that_falls_silent(
     hub.faults.clear()
     fetch(tmp_path / "set")
     assert contents(tmp_path / "set") == contents(exported)
+
+
+def test_what_a_killed_download_left_in_the_cache_is_removed(
+    hub: Hub, published: Repo, exported: Path, tmp_path: Path
+) -> None:
+    """The client gives each try a file of its own, which nobody goes on with."""
+    fetch(tmp_path / "set")
+    blobs = next((tmp_path / "cache").glob("datasets--*")) / "blobs"
+    digest = hashlib.sha256((exported / SHARD).read_bytes()).hexdigest()
+    names = {
+        "of a killed run": f"{digest}.0123abcd.incomplete",
+        "still growing": f"{digest}.4567abcd.incomplete",
+        "locked": "ab" * 32 + ".89abcdef.incomplete",
+        "of an older client, which goes on with it": f"{digest}.incomplete",
+    }
+    for name in names.values():
+        (blobs / name).write_bytes(b"half")
+    for which in set(names) - {"still growing"}:
+        os.utime(blobs / names[which], (0, 0))
+    with WeakFileLock(tmp_path / "cache/.locks" / blobs.parent.name / ("ab" * 32 + ".lock")):
+        fetch(tmp_path / "again")
+    assert {path.name for path in blobs.glob("*.incomplete")} == set(names.values()) - {names["of a killed run"]}
 
 
 def test_without_a_network_the_cache_will_do(
