@@ -57,6 +57,11 @@ class RunDocument(Document):
     stored_values: int = Field(0, description="numbers of a byte each, as pixels are, that a set of the result stores")
     stored_parameters: int = Field(0, description="numbers of four bytes each that it stores")
 
+    @property
+    def frames(self) -> int:
+        """T: of a video."""
+        return self.recipe.distill.video_frames(self.clip.frames)
+
 
 class RunFolder:
     """A run on disk."""
@@ -206,7 +211,7 @@ class RunFolder:
         document, clip = self.document, self.document.clip
         expected = torch.arange(len(document.classes)).repeat_interleave(document.recipe.distill.videos_a_class)
         return (
-            videos.shape == (len(expected), clip.frames, 3, clip.height, clip.width)
+            videos.shape == (len(expected), document.frames, 3, clip.height, clip.width)
             and videos.dtype == torch.uint8
             and labels.dtype == torch.int64
             and torch.equal(labels, expected)

@@ -97,5 +97,5 @@ def _viewable(path: Path, name: str, document: SetDocument) -> Iterator[str]:
     except IdtdError as error:
         yield f"{name} does not play: {error.message}"
         return
-    if frames != document.clip.frames:
-        yield f"{name} has {frames} frames, not {document.clip.frames}"
+    if frames != document.frames:
+        yield f"{name} has {frames} frames, not {document.frames}"

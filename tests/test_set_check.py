@@ -30,8 +30,9 @@ def soft(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("soft")
     document = SetDocument(
         parents={}, method="idtd", seed=0, classes=NAMES, ipc=2, videos_a_class=2,
-        clip=ClipConfig(frames=4, stored_frames=4, height=16, width=16), segments=2, mean=(0.5,) * 3, std=(0.2,) * 3,
-        temperature=3.0, evaluate=EvaluateConfig(), stored_frames=16, stored_bytes=1, fps=8,
+        clip=ClipConfig(frames=4, stored_frames=4, height=16, width=16), frames=4, segments=2,
+        mean=(0.5,) * 3, std=(0.2,) * 3, temperature=3.0, evaluate=EvaluateConfig(),
+        stored_frames=16, stored_bytes=1, fps=8,
     )  # fmt: skip
     videos = torch.randint(0, 256, (4, 4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     distilled.write(folder, document, videos, torch.tensor([0, 0, 1, 1]), torch.arange(16.0).view(4, 2, 2))

@@ -29,7 +29,7 @@ def write(folder: Path, *, soft: bool = True, fit: StudentFitConfig | None = Non
     )
     document = SetDocument(
         parents={}, method="idtd", seed=0, classes=("a", "b"), ipc=2, videos_a_class=2,
-        clip=ClipConfig(frames=FRAMES, stored_frames=FRAMES, height=16, width=16), segments=SEGMENTS,
+        clip=ClipConfig(frames=FRAMES, stored_frames=FRAMES, height=16, width=16), frames=FRAMES, segments=SEGMENTS,
         mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3), temperature=2.0 if soft else None, evaluate=evaluate,
         stored_frames=1, stored_bytes=1, fps=8,
     )  # fmt: skip

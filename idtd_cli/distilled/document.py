@@ -18,7 +18,7 @@ class SetDocument(Document):
     """set.json: the contract of a distilled set."""
 
     KIND: ClassVar[str] = "distilled set"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     FILE: ClassVar[str] = "set.json"
     COMMAND: ClassVar[str] = "idtd export RUN OUT"
 
@@ -30,7 +30,10 @@ class SetDocument(Document):
         ge=1, description="I: videos a class that the set stores, or that what it stores takes the place of"
     )
     videos_a_class: int = Field(ge=1, description="videos a class that the set holds, to train on")
-    clip: ClipConfig = Field(description="of the prepared set; the videos have its frames, height and width")
+    clip: ClipConfig = Field(
+        description="of the prepared set, as networks see them; the videos have its height and width"
+    )
+    frames: int = Field(ge=1, description="T: of a video")
     segments: int = Field(ge=1, description="K: a video is K pieces, and a student trains on views of them")
     mean: tuple[float, float, float] = Field(description="to normalise with, per channel, in 0..1")
     std: tuple[float, float, float] = Field(description="the same")

@@ -25,7 +25,7 @@ _POSTER_SIDE, _SIDE, _GAP, _NAME = 96, 64, 4, 16
 def write(folder: Path, document: SetDocument, videos_NT3HW: Tensor) -> None:
     """Draw the first video of each class; the same clips give the same bytes, with the same Pillow."""
     firsts_CTHW3 = videos_NT3HW[:: document.videos_a_class].permute(0, 1, 3, 4, 2).numpy()
-    frames = document.clip.frames
+    frames = document.frames
     _poster(document.classes, firsts_CTHW3[:, frames // 2], _POSTER_SIDE).save(folder / POSTER)
     first, *rest = (_poster(document.classes, firsts_CTHW3[:, frame], _SIDE) for frame in range(frames))
     first.save(folder / GIF, save_all=True, append_images=rest, duration=1000 // document.fps, loop=0)

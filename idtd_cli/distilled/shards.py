@@ -100,9 +100,9 @@ def _room(folder: Path, document: SetDocument) -> Tensor:
     if sum((folder / name).stat().st_size for name in names(document)) < document.count * _LEAST:
         raise _differs(folder / names(document)[-1])
     try:
-        return torch.empty((document.count, clip.frames, 3, clip.height, clip.width), dtype=torch.uint8)
+        return torch.empty((document.count, document.frames, 3, clip.height, clip.width), dtype=torch.uint8)
     except RuntimeError as error:
-        needed = document.count * clip.frames * 3 * clip.height * clip.width / 1e9
+        needed = document.count * document.frames * 3 * clip.height * clip.width / 1e9
         raise InputError(
             f"The clips of {folder} need {needed:.0f} GB of memory, and there is less.",
             "Free some, or take a machine with more.",
@@ -161,7 +161,7 @@ def samples(folder: Path, document: SetDocument) -> Iterator[tuple[Path, dict[st
         + 12 * max(map(len, document.classes), default=0)
         + 40 * document.segments * len(document.classes),
         # Noise takes a little more in H.264 than as it is.
-        payload: 2 * clip.frames * 3 * clip.height * clip.width + 100_000,
+        payload: 2 * document.frames * 3 * clip.height * clip.width + 100_000,
     }
     need_all(folder, document)
     number, members = 0, dict[str, bytes]()
@@ -198,11 +198,11 @@ def _sample(document: SetDocument, number: int, members: dict[str, bytes]) -> tu
         ValueError: they are not what set.json says; and others, if they are not readable at all.
     """
     clip = document.clip
-    shape = (clip.frames, 3, clip.height, clip.width)
+    shape = (document.frames, 3, clip.height, clip.width)
     if document.export.payload == "tensor":
         video_T3HW = load(members["safetensors"]).get("video_T3HW", torch.empty(0))
     else:
-        frames_THW3 = decode.read_exact(members["mp4"], max_bytes=clip.frames * 3 * clip.height * clip.width)
+        frames_THW3 = decode.read_exact(members["mp4"], max_bytes=document.frames * 3 * clip.height * clip.width)
         video_T3HW = torch.from_numpy(frames_THW3).permute(0, 3, 1, 2)
     if video_T3HW.dtype != torch.uint8 or video_T3HW.shape != shape:
         raise ValueError("it is no clip of the size in set.json")

@@ -47,7 +47,7 @@ def read(folder: Path, document: SetDocument) -> Tensor:
 
 
 def _read(path: Path, document: SetDocument) -> Tensor:
-    frames, height, width = document.clip.frames, document.clip.height, document.clip.width
+    frames, height, width = document.frames, document.clip.height, document.clip.width
     whole = ClipConfig(
         frames=frames, stored_frames=frames, height=height, width=width, resize="stretch", min_frames=frames
     )

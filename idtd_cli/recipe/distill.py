@@ -36,6 +36,12 @@ class DistillConfig(Section):
         "`--experts`, frepo: feature regression",
     )
     ipc: int = Field(1, ge=1, description="I: synthetic videos a class")
+    frames: int = Field(
+        0,
+        ge=0,
+        description="T: frames of a synthetic video, a multiple of prepare.clip.frames; 0: as many. Real clips that "
+        "are chosen, and the clips of static-dynamic, are packed into it one after another",
+    )
     steps: int = Field(300, ge=0, description="optimisation steps; 0 takes the start of the method as it is")
     network_steps: int = Field(1, ge=1, description="steps that a fresh network, and its real batch, serve")
     batch_real: int = Field(32, ge=1, description="real clips a class and drawn network")
@@ -94,10 +100,17 @@ class DistillConfig(Section):
         """Where videos are scored while they are made: the test split only for the peers' rule, by its name."""
         return "test" if self.selection == "peer-best-of-test" else "val"
 
-    @property
-    def segments(self) -> int:
-        """K of the videos that the method makes; 1 where they are whole clips."""
-        return int(getattr(self._of_method, "segments", 1))
+    def video_frames(self, clip_frames: int) -> int:
+        """T: frames of a synthetic video, where networks see clips of so many frames."""
+        return self.frames or clip_frames
+
+    def clips_a_video(self, clip_frames: int) -> int:
+        """P: the clips that take as many frames as a synthetic video."""
+        return self.video_frames(clip_frames) // clip_frames
+
+    def segments(self, clip_frames: int) -> int:
+        """K of the videos that the method makes; where it makes whole clips, those that a video is packed of."""
+        return int(getattr(self._of_method, "segments", self.clips_a_video(clip_frames)))
 
     @property
     def videos_a_class(self) -> int:

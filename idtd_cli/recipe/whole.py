@@ -71,14 +71,28 @@ class Recipe(Section):
                 raise ValueError(f"expect names {each.of} at {each.at or 'no place'}, which the recipe does not have")
         if "redundancy" in self.grid.figures and len(self.arms) < 2:
             raise ValueError("the figure redundancy compares the first arm with the second, and there is one")
-        frames = self.prepare.clip.frames
+        self._need_whole_pieces()
+        return self
+
+    def _need_whole_pieces(self) -> None:
+        """
+        Raises:
+            ValueError: a video is not made of whole segments, or has frames that no network would ever see.
+        """
+        clip_frames = self.prepare.clip.frames
+        frames = self.distill.video_frames(clip_frames)
+        if frames % clip_frames:
+            raise ValueError(f"distill.frames ({frames}) is no multiple of prepare.clip.frames ({clip_frames})")
+        length = f"{'distill.frames' if self.distill.frames else 'prepare.clip.frames'} ({frames})"
         for name in ("idtd", "pixel"):
             segments = getattr(self.distill, name).segments
             if frames % segments:
-                raise ValueError(
-                    f"prepare.clip.frames ({frames}) is no multiple of distill.{name}.segments ({segments})"
-                )
-        return self
+                raise ValueError(f"{length} is no multiple of distill.{name}.segments ({segments})")
+        if frames > clip_frames * (segments := self.distill.segments(clip_frames)):
+            raise ValueError(
+                f"a segment has {frames // segments} frames, and networks see {clip_frames} (prepare.clip.frames): "
+                f"raise distill.{self.distill.method}.segments ({segments}) to {frames // clip_frames} or more"
+            )
 
     def to_yaml(self) -> str:
         """The resolved recipe: every key with its value."""
@@ -158,7 +172,9 @@ def in_words(item: Any) -> str:
     if item["type"] in ("model_type", "model_attributes_type"):
         return f"{where}: is a section with keys of its own, and no value (given: {item['input']!r:.60})"
     if item["type"] != "extra_forbidden":
-        return f"{where}: {item['msg'].removeprefix('Value error, ')} (given: {item['input']!r:.60})"
+        said = f"{where}: {item['msg'].removeprefix('Value error, ')}"
+        of_several_keys = item["type"] == "value_error" and isinstance(item["input"], dict)  # which it names
+        return said if of_several_keys else f"{said} (given: {item['input']!r:.60})"
     section: Any = Recipe
     for part in item["loc"][:-1]:
         known = getattr(section, "model_fields", {})

@@ -70,6 +70,7 @@ def _set(run_folder: Path, out: Path, config: ExportConfig, progress: Progress) 
         ipc=made.recipe.distill.ipc,
         videos_a_class=made.recipe.distill.videos_a_class,
         clip=made.clip,
+        frames=made.frames,
         segments=made.segments,
         mean=made.mean,
         std=made.std,

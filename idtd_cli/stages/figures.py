@@ -57,7 +57,7 @@ def _temporal(arms: Sequence[Arm], progress: Progress) -> Figure:
         segments = opened[0].document.segments
         pieces[arm.name] = torch.cat([stretches(each.videos_NT3HW, segments) for each in opened])
         if (title := f"real clips, as {segments} pieces" if segments > 1 else "real clips") not in real:
-            frames = opened[0].document.clip.frames // segments
+            frames = opened[0].document.frames // segments
             real[title] = _real_stretches(_real(arm, progress), segments, frames)
     return motion_chart(real | pieces, frozenset(real))
 
@@ -87,7 +87,7 @@ def _accuracy(arm: Arm, label: int) -> float:
 
 def _qualitative(arms: Sequence[Arm], progress: Progress) -> Figure:
     opened = {arm.name: DistilledSet.open(arm.sets[0]) for arm in arms}
-    frames = next(iter(opened.values())).document.clip.frames
+    frames = next(iter(opened.values())).document.frames
     real = random_clips(_real(arms[0], progress), 1, frames, torch.Generator().manual_seed(0))
     columns = {"real": frames_last(real)}
     columns |= {name: frames_last(each.videos_NT3HW[:: each.document.videos_a_class]) for name, each in opened.items()}

@@ -69,7 +69,7 @@ def run(recipe: Recipe, prepared: Path, device: str, progress: Progress, experts
 
     counts = {split: sum(of_class.values()) for split, of_class in source.document.counts.items()}
     scored = counts["val" if protocol.split == "validation" else "test"]
-    plain = protocol.plain and (config.segments > 1 or bool(config.soft_labels.teachers))
+    plain = protocol.plain and (config.segments(source.document.clip.frames) > 1 or bool(config.soft_labels.teachers))
     architectures = 1 + len(protocol.across)  # each reckoned as the recipe's student
     counted = (protocol.students * (1 + plain + protocol.lossy), protocol.students, protocol.full_students)
     entries = (counted[0] * architectures, counted[1] * architectures, counted[2] * architectures)
@@ -178,12 +178,13 @@ class _Students:
         self._task = registry.Task(classes, clip.frames, clip.height, clip.width)
         self._normalisation = Normalisation(source.document.mean, source.document.std, device)
         real = RealClips(*clips.load(source, "train", device, progress), classes)
-        some = random_clips(real, config.ipc, clip.frames, torch.Generator(device).manual_seed(0))
+        clips_a_video, generator = config.clips_a_video(clip.frames), torch.Generator(device).manual_seed(0)
+        some = random_clips(real, config.ipc, clip.frames, generator, clips_a_video)
         labels_N = torch.arange(classes, device=device).repeat_interleave(config.ipc)
         every = LabelledVideos(real.videos_NF3HW, real.labels_N)
         entries = [
-            (LabelledVideos(made[0].to(device), made[1].to(device)), config.segments),
-            (LabelledVideos(some, labels_N), 1),
+            (LabelledVideos(made[0].to(device), made[1].to(device)), config.segments(clip.frames)),
+            (LabelledVideos(some, labels_N), clips_a_video),
             (every, 1),
         ]
         views = recipe.evaluate.augmentation

@@ -118,7 +118,8 @@ def _prepared(folder: Path, document: Any) -> str:
     rows.append(("all", *(str(sum(of.values())) for of in document.counts.values())))
     facts = {
         "source": f"{document.source} ({document.source_kind})",
-        "clips": f"{_clip(document.clip)}, {document.clip.stored_frames} frames stored, {summary.size(document.bytes)}",
+        "clips": f"{document.clip.frames} frames of {_size(document.clip)}, {document.clip.stored_frames} frames "
+        f"stored, {summary.size(document.bytes)}",
         "colours": f"red, green, blue: mean {_three(document.mean)}, std {_three(document.std)} of the training clips",
         "videos": _videos(document),
         "decoder": ", ".join(f"{name} {use.version} ({use.clips} clips)" for name, use in document.decoders.items()),
@@ -224,11 +225,11 @@ _DESCRIBED: dict[type[Document], Callable[[Path, Any], str]] = {
 
 
 def _made(document: Any) -> str:
-    return f"{len(document.classes)}, {_clip(document.clip)}, {document.segments} segments"
+    return f"{len(document.classes)}, {document.frames} frames of {_size(document.clip)}, {document.segments} segments"
 
 
-def _clip(clip: Any) -> str:
-    return f"{clip.frames} frames of {clip.height}x{clip.width}"
+def _size(clip: Any) -> str:
+    return f"{clip.height}x{clip.width}"
 
 
 def _page(folder: Path, document: Document, facts: dict[str, str]) -> str:

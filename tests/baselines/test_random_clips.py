@@ -49,3 +49,10 @@ def test_the_generator_decides() -> None:
     one, two, other = (random_clips(real(), 2, 4, seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
+
+
+def test_a_video_may_hold_several_clips_of_its_class() -> None:
+    given = real()
+    videos, apart = random_clips(given, 2, 4, seeded(0), clips_a_video=2), random_clips(given, 4, 4, seeded(0))
+    assert videos.shape == (6, 8, 3, 16, 16)
+    assert torch.equal(videos.unflatten(1, (2, 4)).flatten(0, 1), apart)

@@ -15,10 +15,10 @@ def start(images: int = 2) -> Tensor:
     return torch.randn(UNITS, images, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
 
 
-def make(images: int = 2, memories: int = 2) -> StaticDynamicVideos:
+def make(images: int = 2, memories: int = 2, clips_a_video: int = 1) -> StaticDynamicVideos:
     torch.manual_seed(0)
     config = StaticDynamicConfig(images=images, memories=memories)
-    return StaticDynamicVideos(config, start(images), FRAMES, IMAGE_STEPS)
+    return StaticDynamicVideos(config, start(images), FRAMES, IMAGE_STEPS, clips_a_video)
 
 
 def learned(videos: StaticDynamicVideos, step: int) -> set[str]:
@@ -43,7 +43,7 @@ def test_every_pair_of_a_unit_is_a_video(images: int, memories: int) -> None:
         for image in range(images):
             for memory in range(memories):
                 frames = [
-                    torch.cat([videos.images_US3HW[unit, image], videos.memories_UDT1HW[unit, memory, frame]])
+                    torch.cat([videos.images_US3HW[unit, image], videos.memories_UDF1HW[unit, memory, frame]])
                     for frame in range(FRAMES)
                 ]
                 expected.append(videos.convolution(torch.stack(frames, dim=1)[None])[0].transpose(0, 1))
@@ -57,7 +57,7 @@ def test_the_images_are_learnt_first_as_still_videos_and_then_left() -> None:
     assert torch.equal(stills, start().repeat_interleave(2, 1).flatten(0, 1)[:, None].expand_as(stills))
     assert torch.equal(videos.at(IMAGE_STEPS), videos())
     assert learned(make(), IMAGE_STEPS - 1) == {"images_US3HW"}
-    assert learned(make(), IMAGE_STEPS) == {"memories_UDT1HW", "convolution"}
+    assert learned(make(), IMAGE_STEPS) == {"memories_UDF1HW", "convolution"}
 
 
 def test_a_frozen_image_does_not_drift_on() -> None:
@@ -79,7 +79,7 @@ def test_each_part_has_its_step_size() -> None:
     videos = StaticDynamicVideos(config, start(), FRAMES, IMAGE_STEPS)
     sizes = {id(p): group["lr"] for group in videos.step_sizes() for p in group["params"]}  # type: ignore[attr-defined]
     assert sizes[id(videos.images_US3HW)] == 0.1
-    assert sizes[id(videos.memories_UDT1HW)] == 0.2
+    assert sizes[id(videos.memories_UDF1HW)] == 0.2
     assert {sizes[id(weight)] for weight in videos.convolution.parameters()} == {0.3}
     assert len(sizes) == len(list(videos.parameters()))
 
@@ -99,5 +99,21 @@ def test_as_the_peer_a_unit_stores_less_than_the_video_in_whose_place_it_is(fram
 def test_a_recipe_says_how_many_videos_there_will_be() -> None:
     section = StaticDynamicConfig(images=3, memories=2)
     config = DistillConfig(method="static-dynamic", ipc=5, static_dynamic=section)
-    assert (config.videos_a_class, config.segments) == (30, 1)
+    assert (config.videos_a_class, config.segments(4)) == (30, 1)
     assert DistillConfig(ipc=5, static_dynamic=section).videos_a_class == 5
+
+
+@pytest.mark.parametrize("step", [0, IMAGE_STEPS])
+def test_a_video_may_be_the_clips_of_several_units(step: int) -> None:
+    clips, videos = make(2, 3).at(step), make(2, 3, clips_a_video=2).at(step)
+    assert videos.shape == (UNITS // 2 * 6, 2 * FRAMES, 3, SIZE, SIZE)
+    clips_US = clips.unflatten(0, (UNITS, 6))  # unit, pair
+    for number, video in enumerate(videos):
+        first, pair = 2 * (number // 6), number % 6
+        torch.testing.assert_close(video, torch.cat([clips_US[first, pair], clips_US[first + 1, pair]]))
+
+
+def test_clips_in_a_row_store_what_they_store_apart() -> None:
+    one, other = make(), make(clips_a_video=2)
+    assert one.stored(one()) == other.stored(other())
+    assert (one.segments, other.segments) == (1, 2)

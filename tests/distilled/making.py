@@ -32,6 +32,7 @@ def document(**changes: Any) -> SetDocument:
         "ipc": IPC,
         "videos_a_class": IPC,
         "clip": ClipConfig(frames=FRAMES, stored_frames=FRAMES, height=HEIGHT, width=WIDTH),
+        "frames": FRAMES,
         "segments": SEGMENTS,
         "mean": (0.1, 0.2, 0.3),
         "std": (0.4, 0.5, 0.6),

@@ -133,7 +133,7 @@ def test_a_name_that_is_taken_stays_inside(name: str) -> None:
 
 def test_a_set_of_the_older_form_is_refused_with_what_to_do(copy: Path) -> None:
     making.edit(copy, schema_version=1)
-    with pytest.raises(InputError, match=r"has schema version 1.*2\. Write it again with `idtd export RUN OUT`"):
+    with pytest.raises(InputError, match=r"has schema version 1.*3\. Write it again with `idtd export RUN OUT`"):
         DistilledSet.open(copy)
 
 

@@ -21,7 +21,7 @@ def draw(folder: Path, classes: tuple[str, ...], height: int = 32, width: int = 
     for label in range(len(classes)):
         for frame in range(frames):
             videos[2 * label, frame] = (10 + 3 * label + 10 * frame) % 250
-    previews.write(folder, making.document(classes=classes, clip=clip), videos)
+    previews.write(folder, making.document(classes=classes, clip=clip, frames=frames), videos)
 
 
 def test_the_poster_shows_the_middle_of_each_class(tmp_path: Path) -> None:

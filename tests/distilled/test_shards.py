@@ -147,7 +147,7 @@ def test_a_document_that_does_not_fit_the_shards_is_refused(small: Path, changes
 @pytest.mark.parametrize("frames", [FRAMES - 1, FRAMES + 1])
 def test_a_clip_of_another_size_is_refused(written: Path, tmp_path: Path, payload: str, frames: int) -> None:
     folder = shutil.copytree(written / payload, tmp_path / "set")
-    making.edit(folder, clip=making.document().clip.model_dump() | {"frames": frames, "stored_frames": 9})
+    making.edit(folder, frames=frames)
     with pytest.raises(InputError, match=r"damaged at 0000-a-000 .*(no clip of the size|needs more than)"):
         DistilledSet.open(folder)
 
@@ -280,7 +280,7 @@ def test_a_document_that_claims_a_billion_shards_takes_no_time(small: Path) -> N
 
 
 def test_a_member_that_claims_more_than_there_is_takes_no_memory(small: Path) -> None:
-    making.edit(small, clip=ClipConfig(frames=4000, stored_frames=4000, height=4000, width=4000).model_dump())
+    making.edit(small, frames=4000, clip=ClipConfig(height=4000, width=4000).model_dump())
     (shard,) = (small / "data").iterdir()
     with tarfile.open(shard, "w") as tar:
         for name, data in (("0000-a-000.cls", b"0"), ("0000-a-000.json", b"{}")):

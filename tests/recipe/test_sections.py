@@ -120,6 +120,13 @@ def test_parts_that_do_not_fit_each_other(path: Path) -> None:
     assert "prepare.clip.frames (4) is no multiple of distill.idtd.segments (3)" in refused(
         path, distill__idtd__segments=3
     )
+    assert "distill.frames (8) is no multiple of distill.idtd.segments (3)" in refused(
+        path, distill__frames=8, distill__idtd__segments=3
+    )
+    assert "distill.frames (6) is no multiple of prepare.clip.frames (4)" in refused(path, distill__frames=6)
+    message = refused(path, distill__frames=8, distill__method="pixel")
+    assert "a segment has 8 frames, and networks see 4 (prepare.clip.frames): raise distill.pixel.segments" in message
+    assert message.count("(given: ") == 0
     assert "evaluate.student: widths has 1 blocks, strides 2" in refused(path, evaluate__student__widths=[4])
     assert "kernel sizes must be odd" in refused(path, distill__network__kernel=[2, 3, 3])
 

@@ -48,8 +48,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("large")
     clip = ClipConfig(frames=16, stored_frames=16, height=352, width=352)
     document = SetDocument(
-        parents={}, method="idtd", seed=0, classes=("a", "b"), ipc=1, videos_a_class=1, clip=clip, segments=2,
-        mean=(0.5,) * 3, std=(0.2,) * 3, evaluate=EvaluateConfig(), stored_frames=32, stored_bytes=1, fps=8,
+        parents={}, method="idtd", seed=0, classes=("a", "b"), ipc=1, videos_a_class=1, clip=clip, frames=16,
+        segments=2, mean=(0.5,) * 3, std=(0.2,) * 3, evaluate=EvaluateConfig(), stored_frames=32, stored_bytes=1, fps=8,
         export=ExportConfig(payload="tensor"),
     )  # fmt: skip
     videos = torch.full((2, clip.frames, 3, clip.height, clip.width), 100, dtype=torch.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -162,8 +163,12 @@ def test_ctrl_c_ends_all_of_them_and_keeps_the_steps_taken(prepared: Path, tmp_p
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        ("dies", "idtd: Another process of this run has ended. torchrun says which; the same command with --resume "),
-        ("fails", "idtd: Rank 1 has no more room. Give it some."),
+        # What comes first, torchrun's signal or the silence of the other, depends on who is quicker.
+        (
+            "dies",
+            r"idtd: (A|torchrun ends this run: a)nother process of (this run|it) has ended\W.*; the same command with",
+        ),
+        ("fails", r"idtd: Rank 1 has no more room\. Give it some\."),
     ],
 )
 def test_where_one_fails_all_end_with_one_sentence(prepared: Path, tmp_path: Path, how: str, sentence: str) -> None:
@@ -175,7 +180,7 @@ def test_where_one_fails_all_end_with_one_sentence(prepared: Path, tmp_path: Pat
     assert process.returncode != 0
     assert f'File "{ROOT / "idtd_cli"}' not in err  # there is a traceback, and it is torchrun's own
     [heard] = said(err)
-    assert heard.startswith(sentence)
+    assert re.match(sentence, heard), heard
 
 
 @pytest.mark.slow

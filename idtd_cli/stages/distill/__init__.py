@@ -214,9 +214,12 @@ def _open(
             "Prepare the set again with this recipe, or leave --recipe out to take the one it was prepared with.",
         )
     smallest = min(document.counts["train"].items(), key=lambda item: item[1])
-    if smallest[1] < recipe.distill.ipc:
+    needed = recipe.distill.ipc
+    if recipe.distill.method in CHOSEN:
+        needed *= recipe.distill.clips_a_video(document.clip.frames)
+    if smallest[1] < needed:
         raise InputError(
-            f"Class {smallest[0]} has {smallest[1]} training clips; distill.ipc asks for {recipe.distill.ipc}.",
+            f"Class {smallest[0]} has {smallest[1]} training clips; distill.ipc asks for {needed}.",
             "Lower distill.ipc, or prepare more clips.",
         )
     registry.build(recipe.distill.network, task, 0, "cpu")  # a network that cannot take these clips stops here
@@ -232,7 +235,7 @@ def _open(
         recipe=recipe,
         classes=document.classes,
         clip=document.clip,
-        segments=recipe.distill.segments,
+        segments=recipe.distill.segments(document.clip.frames),
         mean=document.mean,
         std=document.std,
         device=device,

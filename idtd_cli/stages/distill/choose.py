@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from idtd_cli.baselines.coreset import CHOICES, coreset, embeddings
+from idtd_cli.baselines.packing import packed
 from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.errors import IdtdError
 from idtd_cli.method.parametrisation import Stored
@@ -20,7 +21,8 @@ _LOWER_FIT = "Lower distill.coreset.fit.step_size."
 
 
 def choose(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Stored]:
-    """Real clips (N, T, 3, H, W) uint8: random ones, or chosen by what a network sees that is trained on all of them.
+    """Videos (N, T, 3, H, W) uint8 of real clips, P of them a video where T is P times as long as a clip: random ones,
+    or chosen by what a network sees that is trained on all of them.
 
     With them, what a set of them stores.
 
@@ -29,10 +31,10 @@ def choose(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Sto
     """
     if job.config.method == "random":
         generator = torch.Generator(job.device).manual_seed(job.config.seed)
-        clips_NT3HW = random_clips(job.real, job.config.ipc, job.task.frames, generator)
+        videos_NT3HW = random_clips(job.real, job.config.ipc, job.task.frames, generator, job.clips_a_video)
     else:
-        clips_NT3HW = job.real.whole(_coreset(job, folder, progress), job.task.frames)
-    return clips_NT3HW, Stored(clips_NT3HW.numel())
+        videos_NT3HW = packed(job.real.whole(_coreset(job, folder, progress), job.task.frames), job.clips_a_video)
+    return videos_NT3HW, Stored(videos_NT3HW.numel())
 
 
 def _coreset(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
@@ -66,4 +68,4 @@ def _coreset(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
             raise IdtdError("The network became not finite in the last step of its training.", _LOWER_FIT)
         return x_ND
 
-    return coreset(embeddings_of, real.count_C, config.ipc, CHOICES[config.method])
+    return coreset(embeddings_of, real.count_C, config.ipc * job.clips_a_video, CHOICES[config.method])

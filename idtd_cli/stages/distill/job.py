@@ -36,6 +36,16 @@ class Job:
     #: those that share the classes
     ranks: Ranks = ALONE
 
+    @property
+    def frames(self) -> int:
+        """T: of a synthetic video."""
+        return self.config.video_frames(self.task.frames)
+
+    @property
+    def clips_a_video(self) -> int:
+        """P: clips, as networks see them, that take as many frames."""
+        return self.config.clips_a_video(self.task.frames)
+
     def draw_network(self, seed: int) -> Network:
         """A network of the recipe's kind: the random weights that a seed gives, or a random snapshot of an expert."""
         network = registry.build(self.config.network, self.task, seed, self.device)
@@ -57,5 +67,5 @@ class Job:
                 network.load_state_dict(experts.weights(number, experts.snapshots - 1))
                 yield network
 
-        segments, frames = self.config.segments, self.task.frames
+        segments, frames = self.config.segments(self.task.frames), self.task.frames
         return soft_labels(videos_NT3HW, segments, teachers(), self.normalisation, frames, config.temperature)

@@ -24,14 +24,14 @@ def parametrise(job: Job) -> Parametrisation:
 
 def _idtd(job: Job, generator: torch.Generator) -> Parametrisation:
     idtd, ipc = job.config.idtd, job.config.ipc
-    selectors, frames_L = ipc * idtd.segments, job.task.frames // idtd.segments
+    selectors, frames_L = ipc * idtd.segments, job.frames // idtd.segments
     entries = pool_start(job.real, idtd.pool, selectors, job.config.augmentation.span, frames_L, generator)
     return Synthesizer(idtd, job.task.classes, ipc, job.normalisation.normalise(entries).transpose(2, 3))
 
 
 def _pixel(job: Job, generator: torch.Generator) -> Parametrisation:
     pixel, ipc = job.config.pixel, job.config.ipc
-    pieces, frames_L = ipc * pixel.segments, job.task.frames // pixel.segments
+    pieces, frames_L = ipc * pixel.segments, job.frames // pixel.segments
     pieces_CML3HW = first_pieces(job.real, pixel.start, pieces, job.config.augmentation.span, frames_L, generator)
     pieces_NKL3HW = pieces_CML3HW.flatten(0, 1).unflatten(0, (-1, pixel.segments))
     return PixelVideos(pixel, job.normalisation.normalise(pieces_NKL3HW).transpose(2, 3))
@@ -39,12 +39,13 @@ def _pixel(job: Job, generator: torch.Generator) -> Parametrisation:
 
 def _static_dynamic(job: Job, generator: torch.Generator) -> Parametrisation:
     config, real = job.config, job.real
-    count, one_frame = config.ipc * config.static_dynamic.images, 1 / real.videos_NF3HW.shape[1]
+    clips = job.clips_a_video
+    count, one_frame = config.ipc * clips * config.static_dynamic.images, 1 / real.videos_NF3HW.shape[1]
     images_CM13HW = first_pieces(real, "random", count, one_frame, 1, generator)
     images_US3HW = images_CM13HW.squeeze(2).flatten(0, 1).unflatten(0, (-1, config.static_dynamic.images))
     image_steps = round(config.static_dynamic.image_share * config.steps)
     images_US3HW = job.normalisation.normalise(images_US3HW)
-    return StaticDynamicVideos(config.static_dynamic, images_US3HW, job.task.frames, image_steps)
+    return StaticDynamicVideos(config.static_dynamic, images_US3HW, job.task.frames, image_steps, clips)
 
 
 PARAMETRISATIONS: dict[str, Callable[[Job, torch.Generator], Parametrisation]] = {

@@ -93,7 +93,7 @@ def run(
         storage.make_folder(out)  # everything that can be wrong with the input was looked at
         storage.sweep(out)
         report = _report(bench, _said(bench, parents["prepared"], recipe.evaluate, out, progress), parents, source)
-        columns = _columns(opened, bench.real, source.document.clip.frames)
+        columns = _columns(opened, bench.real)
         storage.write_bytes(out / SHEET, png(contact_sheet(report.classes, columns)))
         storage.write_text(out / PAGE, html.render(report, shown(report.classes, columns, scratch)))
         storage.write_text(out / TEXT, markdown.render(report))
@@ -208,10 +208,10 @@ def _need_each_once(sets: Sequence[str | Path]) -> None:
             raise InputError(f"{path} is named twice.", "Name each set once.")
 
 
-def _columns(sets: Sequence[Distilled | OtherSet], real: RealClips, frames: int) -> dict[str, NDArray[np.uint8]]:
+def _columns(sets: Sequence[Distilled | OtherSet], real: RealClips) -> dict[str, NDArray[np.uint8]]:
     """To look at: a random real clip of each class, and each method's first video of each class."""
     generator = torch.Generator(real.videos_NF3HW.device).manual_seed(0)
-    columns = {"real": frames_last(random_clips(real, 1, frames, generator))}
+    columns = {"real": frames_last(random_clips(real, 1, max(one.frames for one in sets), generator))}
     for one in sets:
         called = summary.TITLES["other" if isinstance(one, OtherSet) else one.document.method]
         if called not in columns:

@@ -142,6 +142,11 @@ class Distilled:
     def ipc(self) -> int:
         return self.document.ipc
 
+    @property
+    def frames(self) -> int:
+        """T: of a video."""
+        return self.document.frames
+
     def example_CT3HW(self) -> torch.Tensor:
         """The first video of each class."""
         return self.shelf.take(self.path).videos_NT3HW[:: self.document.videos_a_class]
@@ -168,7 +173,10 @@ def every(
     things: list[TrainedOn] = []
     for one, name in zip(sets, names([one.path for one in sets]), strict=True):
         things += _set(one, name, config, device)
-    things += [_random(ipc, real, source, config, device) for ipc in sorted({one.ipc for one in sets})]
+    for ipc in sorted({one.ipc for one in sets}):
+        # As many frames as the longest videos have.
+        clips_a_video = max(max(one.frames // source.document.clip.frames, 1) for one in sets if one.ipc == ipc)
+        things.append(_random(ipc, clips_a_video, real, source, config, device))
     if config.full_students:
         things.append(_full(real, source, config))
     return things
@@ -232,27 +240,30 @@ def _form(own: TrainedOn, form: Form, videos: Callable[[int], LabelledVideos]) -
     return replace(own, digest=f"{form} {own.digest}", form=form, set=called, videos=videos)
 
 
-def _random(ipc: int, real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str) -> TrainedOn:
-    clip = source.document.clip
+def _random(
+    ipc: int, clips_a_video: int, real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str
+) -> TrainedOn:
+    clip, called = source.document.clip, f"random {ipc}" + (f" x {clips_a_video}" if clips_a_video > 1 else "")
 
     def videos(number: int) -> LabelledVideos:
         generator = torch.Generator(device).manual_seed(number)  # every student gets clips of its own
         labels_N = torch.arange(real.classes, device=device).repeat_interleave(ipc)
-        return LabelledVideos(random_clips(real, ipc, clip.frames, generator), labels_N)
+        return LabelledVideos(random_clips(real, ipc, clip.frames, generator, clips_a_video), labels_N)
 
-    pieces = real.classes * ipc
-    frames = pieces * clip.frames
+    clips = real.classes * ipc * clips_a_video
+    frames = clips * clip.frames
     stored_bytes = frames * _frame_bytes(source)
     return TrainedOn(
         "random",
-        f"random {ipc}",
+        called,
         config.students,
         ipc,
         clip.frames,
         frames,
         stored_bytes,
         videos,
-        pieces,
+        clips if config.augmentation.views == "segments" else real.classes * ipc,
+        clips_a_video,
         own_videos=True,
     )
 
