@@ -71,6 +71,7 @@ def main() -> None:
 
 def recipe_of(steps: int, batch_real: int) -> Recipe:
     overrides = [
+        "distill.frames=0",
         f"distill.steps={steps}", f"distill.checkpoint_every={steps}", f"distill.batch_real={batch_real}",
         "distill.network={widths: [8, 8], kernel: [3, 3, 3], strides: [2, 2], norm: group, dropout: 0.0}",
         "distill.idtd.segments=2", "distill.idtd.fusor.channels=2", f"prepare.clip={CLIP.model_dump_json()}",

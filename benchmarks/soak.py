@@ -143,6 +143,7 @@ def distil(folder: Path, steps: int) -> Looks:
     settings = recipe.load(
         "demo",
         [
+            "distill.frames=0",
             f"distill.steps={steps}", "distill.checkpoint_every=100", "distill.batch_real=4", "distill.ipc=2",
             "distill.network={widths: [4, 8], kernel: [3, 3, 3], strides: [1, 1], norm: group, dropout: 0.0}",
             "distill.idtd.segments=2", "distill.idtd.fusor.channels=4", "distill.soft_labels.teachers=0",

@@ -27,9 +27,9 @@ class TrainingSet(Dataset[tuple[Tensor, Tensor]]):
     """A distilled set as pairs (clip_CTHW, label): float32, normalised; and the number of the class.
 
     With view "sta" an item is a random temporal view of one of the K pieces of a video, drawn anew whenever it is asked
-    for, as students of `idtd evaluate` see it; with "plain" it is a whole video. With soft labels, a label is what to
-    learn in place of the class: a share for each class, (C,). Draws follow the seed of torch (`torch.manual_seed`), and
-    in workers the seed that `DataLoader` gives to each.
+    for, as students of `idtd evaluate` see it; with "plain" it is a whole video, in as many frames as a network sees.
+    With soft labels, a label is what to learn in place of the class: a share for each class, (C,). Draws follow the
+    seed of torch (`torch.manual_seed`), and in workers the seed that `DataLoader` gives to each.
 
     Attributes:
         document: what the set is, a `SetDocument`.

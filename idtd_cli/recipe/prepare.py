@@ -12,7 +12,7 @@ from idtd_cli.recipe.section import Section, Share
 class ClipConfig(Section):
     """What a stored clip is: how many frames of a video, and how large."""
 
-    frames: int = Field(16, ge=1, description="T: frames of a clip as a network sees it")
+    frames: int = Field(16, ge=1, description="S: frames of a clip as a network sees it")
     stored_frames: int = Field(32, ge=1, description="frames stored of each video, so that temporal views can be drawn")
     height: int = Field(112, ge=4, description="pixels")
     width: int = Field(112, ge=4, description="pixels")

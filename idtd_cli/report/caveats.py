@@ -21,8 +21,8 @@ _NAMED = 4
 
 def caveats(report: ReportDocument) -> list[str]:
     """A sentence for each; none where nothing is to be said."""
-    kinds = (_selection, _split, _students, _videos, _videos_a_class, _chance, _noise, _distillations, _sizes)
-    return [line for kind in kinds for line in kind(report)]
+    kinds = (_selection, _split, _students, _videos, _videos_a_class, _chance, _noise, _distillations)
+    return [*(line for kind in kinds for line in kind(report)), *sizes(ordered(report))]
 
 
 def _selection(report: ReportDocument) -> Iterator[str]:
@@ -99,11 +99,12 @@ def _distillations(report: ReportDocument) -> Iterator[str]:
         yield f"One distillation of {who}: what another seed of it would change is in no interval."
 
 
-def _sizes(report: ReportDocument) -> Iterator[str]:
-    sized_results = [result for result in ordered(report) if result.ipc]
+def sizes(results: Iterable[Result]) -> Iterator[str]:
+    """Of results, by videos a class: where these do not store the same."""
+    sized_results = [result for result in results if result.ipc]
     for ipc, group in groupby(sized_results, key=lambda result: result.ipc):
-        results = sorted(group, key=lambda result: result.stored_bytes)
-        least, most = results[0], results[-1]
+        by_bytes = sorted(group, key=lambda result: result.stored_bytes)
+        least, most = by_bytes[0], by_bytes[-1]
         if most.stored_bytes > least.stored_bytes * (1 + _BYTES):
             yield (
                 f"Not all store the same at {ipc} a class: from {size(least.stored_bytes)} ({title(least)}) to "

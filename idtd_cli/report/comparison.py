@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from idtd_cli.report.caveats import sizes
 from idtd_cli.report.document import ReportDocument, Result
 from idtd_cli.report.summary import between, heading, name, ordered, percent, protocol, size
 from idtd_cli.report.text import aligned
@@ -75,7 +76,11 @@ def comparison(reports: Mapping[str, ReportDocument]) -> Comparison:
     for path, result in found:
         leader = best.setdefault(result.ipc, result)
         rows.append(Row(path, result, leader is not result and _level(leader, result, reports.values())))
-    return Comparison(heading(next(iter(reports.values()))), tuple(rows), tuple(_machines(reports.values())))
+    return Comparison(
+        heading(next(iter(reports.values()))),
+        tuple(rows),
+        (*sizes(row.result for row in rows), *_machines(reports.values())),
+    )
 
 
 def _level(best: Result, result: Result, reports: Iterable[ReportDocument]) -> bool:

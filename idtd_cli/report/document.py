@@ -41,7 +41,7 @@ class Result(Section):
     selection: str | None = Field(None, description="distill.selection of it; null where there was none")
     student: str = Field(description="the architecture; `protocol.student` is the one that differences are of")
     ipc: int | None = Field(None, ge=1, description="videos a class; null for the full data")
-    frames: int = Field(description="T: frames of a clip as the student sees it")
+    frames: int = Field(description="S: frames of a clip as the student sees it")
     segments: int = Field(description="K")
     form: Form = Field(
         "own",
@@ -70,7 +70,7 @@ class Difference(Section):
     """How far apart two results are, student by student with the same seed and video by video."""
 
     one: str = Field(description="a set, as results call it")
-    other: str = Field(description="another one, or random: real clips, as many")
+    other: str = Field(description="another one, or random: real clips, of as many bytes")
     ipc: int
     students: int = Field(description="pairs of them")
     top1: float = Field(description="of the first less that of the other, mean")

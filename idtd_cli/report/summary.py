@@ -183,8 +183,9 @@ def finding(report: ReportDocument) -> str:
         if other is best or other.set or other.ipc not in (best.ipc, None):
             continue
         apart = [d for d in report.differences if (d.one, d.other, d.ipc) == (best.set, other.method, other.ipc)]
+        called = f"{title(other)} of as many bytes" if other.ipc else f"the {title(other)}"
         told = f" ({'' if apart[0].is_noise else 'the set is '}{verdict(apart[0])})" if apart else ""
-        parts.append(f"on {'as many' if other.ipc else 'the'} {title(other)}, {share(other.top1.mean)}{told}")
+        parts.append(f"on {called}, {share(other.top1.mean)}{told}")
     return "; ".join([*parts, f"by chance, {share(report.chance)}"]) + "."
 
 

@@ -134,15 +134,16 @@ def _results(scores: Scores) -> list[Result]:
 
 
 def _references(cells: Sequence[tuple[Cell, Scores | None]]) -> Iterator[Row]:
-    """Random clips and full data: cells with the same data, protocol and videos a class share theirs."""
+    """Random clips and full data: cells with the same data, protocol and videos share theirs."""
     beside: dict[object, str] = {}
     told = set()
     for method in _REFERENCES:
         for cell, scores in cells:
             recipe = cell.recipes[0]
             ipc = recipe.distill.ipc if method == "random" else None
+            frames = recipe.distill.video_frames(recipe.prepare.clip.frames) if method == "random" else None
             # Real clips have no soft labels: whether students would learn from them is all the same.
-            shared = (method, ipc, recipe.prepare, recipe.evaluate.model_copy(update={"soft_labels": False}))
+            shared = (method, ipc, frames, recipe.prepare, recipe.evaluate.model_copy(update={"soft_labels": False}))
             arm = beside.setdefault(shared, cell.arm)
             found = (
                 [r for r in ordered(scores.report) if (r.method, r.ipc, r.set) == (method, ipc, None)] if scores else []

@@ -32,6 +32,7 @@ def run(recipe: Recipe, out: Path, source: str | Path | None, device: str, progr
         IdtdError: as the stages do.
     """
     need_own(out, _PARTS)
+    recipe.cells()  # each method is looked at as a whole recipe
     need_fitting_networks(recipe)
     source = demo_set(out, progress) if source is None else source
     prepare.run(source, out / "prepared", recipe, progress)

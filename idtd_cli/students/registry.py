@@ -20,7 +20,7 @@ from idtd_cli.students.transformer import VideoTransformer
 
 @dataclass(frozen=True)
 class Task:
-    """What a student is built for: C classes of clips of T frames of H×W pixels."""
+    """What a student is built for: C classes of clips of so many frames, as networks see them, of H×W pixels."""
 
     classes: int
     frames: int

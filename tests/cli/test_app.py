@@ -123,7 +123,7 @@ def tab(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         ("idtd prepare --eng", ["--engine"]),
         ("idtd prepare videos out --engine ", ["local", "ray"]),
         ("idtd reproduce ci/", ["ci/demo"]),
-        ("idtd distill prepared run --recipe demo-", ["demo-table"]),
+        ("idtd distill prepared run --recipe demo-", ["demo-16", "demo-table-16", "demo-table"]),
     ],
 )
 def test_bash_completes_commands_options_and_values(line: str, offered: list[str]) -> None:

@@ -62,6 +62,16 @@ def test_the_table_has_the_set_first_and_what_is_beside_it(document: SetDocument
     assert "for tuning" in card.render("me/x", document, "mine", SAMPLE, "mit", evaluation(scored_split="validation"))
 
 
+@pytest.mark.parametrize(
+    ("frames", "words"), [(4, "equal length and stretch a piece to 4 frames:"), (8, "equal length:")]
+)
+def test_how_pieces_are_seen(document: SetDocument, frames: int, words: str) -> None:
+    longer = document.model_copy(update={"frames": frames})  # of two pieces, and networks see four frames
+    text = card.render("me/motions", longer, "mine", SAMPLE, "cc-by-4.0")
+    assert f"{frames} frames of 16×16; each video is 2 pieces in a row" in text
+    assert f"Cut each video into 2 pieces of {words}" in text
+
+
 def test_other_forms_of_the_set_and_other_students_are_beside_it(document: SetDocument) -> None:
     """A report has a result for each; the set is found by its own, and the warnings are those of the report."""
     plain = result("idtd", 1, [0.2, 0.2, 0.2], set="idtd/plain", form="plain")

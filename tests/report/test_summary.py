@@ -134,8 +134,8 @@ def test_what_came_out_in_one_sentence() -> None:
         differences=(pair,),
     )
     assert summary.finding(several) == (
-        "Trained on IDTD (b), 1 a class, 1.5 KB, students find 70.0 % of the test videos, the highest of 2 sets; on as "
-        "many random real clips, 30.0 % (the set is better); on the full data, 90.0 %; by chance, 50.0 %."
+        "Trained on IDTD (b), 1 a class, 1.5 KB, students find 70.0 % of the test videos, the highest of 2 sets; on "
+        "random real clips of as many bytes, 30.0 % (the set is better); on the full data, 90.0 %; by chance, 50.0 %."
     )
     alone = report(result("idtd", 1, [0.7]), scored_split="validation")
     assert summary.finding(alone) == (

@@ -18,6 +18,7 @@ from idtd_cli.recipe import Method
 from idtd_cli.report.document import ReportDocument
 from idtd_cli.run_folder import RESULT, RunFolder
 from idtd_cli.runlog import Quiet
+from idtd_cli.stages import clips, reproduce
 from tests import tiny
 from tests.tiny import recipe
 
@@ -95,9 +96,37 @@ def test_random_clips_get_as_many_frames(prepared: Path, sets: dict[Method, Path
     assert {(one.ipc, one.frames, one.stored_frames, one.stored_bytes) for one in of_sets} == {
         (1, CLIP_FRAMES, 3 * FRAMES, 3 * FRAMES * 3 * 16 * 16)
     }
+    # The random clips are as many, and lie apart: however views are drawn, none runs from one into another.
     assert [(one.method, one.form, one.segments) for one in of_sets] == [
-        ("idtd", "own", 2), ("idtd", "plain", 1), ("herding", "own", 2), ("herding", "plain", 1), ("random", "own", 2)
+        ("idtd", "own", 2), ("idtd", "plain", 1), ("herding", "own", 2), ("herding", "plain", 1), ("random", "own", 1)
     ]  # fmt: skip
+
+
+def test_videos_of_two_lengths_are_not_judged_by_one_reference(
+    prepared: Path, sets: dict[Method, Path], tmp_path: Path
+) -> None:
+    short = tiny.export(tiny.distil(prepared, tmp_path / "run"), tmp_path / "short")
+    with pytest.raises(
+        InputError, match=r"has 1 videos a class of 8 frames, and .*short as many of 4: no random clips"
+    ):
+        tiny.evaluate([sets["idtd"], short], prepared, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_set_of_another_tool_gets_as_many_clips_as_it_has(prepared: Path, tmp_path: Path) -> None:
+    out = tiny.evaluate([f"prepared:{prepared}"], prepared, tmp_path / "report")
+    results = documents.read(ReportDocument, out).results
+    assert [(one.method, one.ipc, one.stored_frames) for one in results] == [
+        ("other", 5, 15 * 8), ("random", 5, 15 * CLIP_FRAMES), ("full", None, 15 * 8)
+    ]  # fmt: skip
+
+
+def test_a_set_that_memory_does_not_hold_is_refused(
+    prepared: Path, sets: dict[Method, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clips, "free_bytes", lambda _: 10_000)
+    with pytest.raises(InputError, match=r"has 3 videos, which need 18\.4 KB of memory; 10\.0 KB are free"):
+        tiny.evaluate([sets["idtd"]], prepared, tmp_path / "report")
 
 
 def test_the_frames_of_a_clip_are_the_default(prepared: Path, tmp_path: Path) -> None:
@@ -118,3 +147,11 @@ def test_soft_labels_are_of_each_clip(prepared: Path, tmp_path: Path) -> None:
 def test_a_class_with_fewer_clips_than_its_videos_hold(prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has 5 training clips; .* asks for 6\."):
         tiny.distil(prepared, tmp_path / "run", recipe(**settings("herding", distill__ipc=3)))
+
+
+def test_a_method_that_cannot_make_such_videos_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """The recipe is one of IDTD; pixel matching, which it names as well, would make segments that nobody sees whole."""
+    content = recipe(methods=("idtd", "pixel"), distill__frames=FRAMES)
+    with pytest.raises(InputError, match=r"The cell pixel of .*\n.*: a segment has 8 frames"):
+        reproduce.run(content, tmp_path / "out", None, "cpu", Quiet())
+    assert not (tmp_path / "out").exists()

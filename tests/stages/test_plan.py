@@ -43,6 +43,8 @@ def on_disk(run: Path) -> int:
         {"distill__method": "static-dynamic", "distill__steps": 25, "distill__checkpoint_every": 30},
         {"distill__method": "herding", "distill__coreset": {"fit": {"steps": 40, "batch": 4}}},
         {"distill__method": "random"},
+        {"distill__method": "random", "distill__frames": 8},
+        {"distill__steps": 25, "distill__frames": 8},
     ],
 )
 def test_a_plan_foresees_the_folder_and_the_set(prepared: Path, tmp_path: Path, changes: dict[str, object]) -> None:

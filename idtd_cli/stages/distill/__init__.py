@@ -252,6 +252,7 @@ def _open(
         if folder.document.parents != parents:
             sections = ["distill", *(f"evaluate.{part}" for part in validate.PROTOCOL)]
             changed = "; ".join(c for section in sections for c in differences(folder.document.recipe, recipe, section))
+            changed = changed or "one of another version of idtd"
             raise InputError(f"{out} was made by another recipe ({changed}).", "Name a new folder.")
         if not folder.finished and not resume:
             raise InputError(f"{out} holds an unfinished run.", "Add --resume to go on with it, or name a new folder.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -61,6 +61,7 @@ def run(
         _need_each_once(sets)
         shelf = Shelf()
         ours = {one: Distilled.fitting(Path(one), source, shelf) for one in sets if not other_sets.is_other(str(one))}
+        _need_one_length(ours.values())
         students.need_fitting(config, source)
         if before is None:  # else there may be nothing left to train
             students.need_room(recipe.evaluate, device)
@@ -206,6 +207,22 @@ def _need_each_once(sets: Sequence[str | Path]) -> None:
     for number, path in enumerate(paths):
         if places[number] in places[:number]:
             raise InputError(f"{path} is named twice.", "Name each set once.")
+
+
+def _need_one_length(sets: Iterable[Distilled]) -> None:
+    """
+    Raises:
+        InputError: sets of as many videos a class have videos of different lengths.
+    """
+    first: dict[int, Distilled] = {}
+    for one in sets:
+        other = first.setdefault(one.ipc, one)
+        if other.frames != one.frames:
+            raise InputError(
+                f"{other.path} has {one.ipc} videos a class of {other.frames} frames, and {one.path} as many of "
+                f"{one.frames}: no random clips store as much as both.",
+                "Evaluate them one by one, into a folder each, and lay the reports side by side: `idtd compare`.",
+            )
 
 
 def _columns(sets: Sequence[Distilled | OtherSet], real: RealClips) -> dict[str, NDArray[np.uint8]]:

@@ -20,6 +20,7 @@ from idtd_cli.prepared import PreparedSet
 from idtd_cli.recipe import EvaluateConfig
 from idtd_cli.report import summary
 from idtd_cli.report.document import Form
+from idtd_cli.stages import clips
 from idtd_cli.stages.evaluate.other_sets import OtherSet
 from idtd_cli.students.training import LabelledVideos
 
@@ -107,7 +108,7 @@ class Distilled:
         """A set whose document says that it fits; nothing else of it is read.
 
         Raises:
-            InputError: no set, or one of other classes or clips.
+            InputError: no set, or one of other classes or clips, or one that memory does not hold.
         """
         ours, theirs = documents.read(SetDocument, path), source.document
         if ours.method not in summary.TITLES:
@@ -121,6 +122,13 @@ class Distilled:
             raise InputError(
                 f"{path} has other clips than {source.folder} (frames, size or sampling).",
                 "Prepare the data with the set's recipe.",
+            )
+        needed = ours.count * ours.frames * 3 * ours.clip.height * ours.clip.width
+        if needed > (free := clips.free_bytes("cpu")):
+            raise InputError(
+                f"{path} has {ours.count} videos, which need {summary.size(needed)} of memory; "
+                f"{summary.size(free)} are free.",
+                "Free some, or take a machine with more.",
             )
         return cls(path, ours, shelf)
 
@@ -146,6 +154,11 @@ class Distilled:
     def frames(self) -> int:
         """T: of a video."""
         return self.document.frames
+
+    @property
+    def clips_a_video(self) -> int:
+        """P: clips, as students see them, that take as many frames."""
+        return max(1, self.frames // self.document.clip.frames)
 
     def example_CT3HW(self) -> torch.Tensor:
         """The first video of each class."""
@@ -173,10 +186,9 @@ def every(
     things: list[TrainedOn] = []
     for one, name in zip(sets, names([one.path for one in sets]), strict=True):
         things += _set(one, name, config, device)
-    for ipc in sorted({one.ipc for one in sets}):
-        # As many frames as the longest videos have.
-        clips_a_video = max(max(one.frames // source.document.clip.frames, 1) for one in sets if one.ipc == ipc)
-        things.append(_random(ipc, clips_a_video, real, source, config, device))
+    clips_a_video = {one.ipc: 1 for one in sets}
+    clips_a_video |= {one.ipc: one.clips_a_video for one in sets if isinstance(one, Distilled)}
+    things += [_random(ipc, count, real, source, config, device) for ipc, count in sorted(clips_a_video.items())]
     if config.full_students:
         things.append(_full(real, source, config))
     return things
@@ -243,15 +255,17 @@ def _form(own: TrainedOn, form: Form, videos: Callable[[int], LabelledVideos]) -
 def _random(
     ipc: int, clips_a_video: int, real: RealClips, source: PreparedSet, config: EvaluateConfig, device: str
 ) -> TrainedOn:
-    clip, called = source.document.clip, f"random {ipc}" + (f" x {clips_a_video}" if clips_a_video > 1 else "")
+    """Real clips that store as much as `ipc` videos a class, of `clips_a_video` clips each."""
+    clip, each = source.document.clip, ipc * clips_a_video
+    called = f"random {ipc}" + (f" x {clips_a_video}" if clips_a_video > 1 else "")
 
     def videos(number: int) -> LabelledVideos:
         generator = torch.Generator(device).manual_seed(number)  # every student gets clips of its own
-        labels_N = torch.arange(real.classes, device=device).repeat_interleave(ipc)
-        return LabelledVideos(random_clips(real, ipc, clip.frames, generator, clips_a_video), labels_N)
+        labels_N = torch.arange(real.classes, device=device).repeat_interleave(each)
+        return LabelledVideos(random_clips(real, each, clip.frames, generator), labels_N)
 
-    clips = real.classes * ipc * clips_a_video
-    frames = clips * clip.frames
+    pieces = real.classes * each
+    frames = pieces * clip.frames
     stored_bytes = frames * _frame_bytes(source)
     return TrainedOn(
         "random",
@@ -262,8 +276,7 @@ def _random(
         frames,
         stored_bytes,
         videos,
-        clips if config.augmentation.views == "segments" else real.classes * ipc,
-        clips_a_video,
+        pieces,
         own_videos=True,
     )
 
