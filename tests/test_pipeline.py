@@ -68,9 +68,9 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
     said = idtd("distill", "prepared", "runs/idtd", "--set", "distill.ipc=2", "--seed", 3, cwd=tmp_path)
     assert said.stdout == "runs/idtd: idtd, 2 videos a class. Next: idtd export runs/idtd OUT\n"
     said = idtd("export", "runs/idtd", "sets/idtd", cwd=tmp_path)
-    assert "sets/idtd: 48 frames, 2 videos a class of 3 classes." in said.stdout
+    assert "sets/idtd: 96 frames, 2 videos a class of 3 classes." in said.stdout
 
-    options = ["--payload", "tensor", "--shard-size", 0.07, "--also", "frames", "--also", "ddranking"]
+    options = ["--payload", "tensor", "--shard-size", 0.14, "--also", "frames", "--also", "ddranking"]
     said = idtd("export", "runs/idtd", "sets/other", *options, cwd=tmp_path)
     assert "sets/other-frames holds it for other programs; form.json says how." in said.stderr
     assert len(list((tmp_path / "sets/other/data").glob("train-*-of-000003.tar"))) == 3
@@ -96,7 +96,7 @@ def test_from_nothing_to_a_report(tmp_path: Path) -> None:
     # Nothing lies about: every folder is what a command was asked for.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "prepared", "report", "runs", "sets", "trial"]
     found = idtd_cli.load(tmp_path / "sets" / "idtd")
-    assert found.videos_NT3HW.shape == (6, 8, 3, 32, 32)
+    assert found.videos_NT3HW.shape == (6, 16, 3, 32, 32)  # each is seen eight frames at a time
     assert found.labels_N.tolist() == [0, 0, 1, 1, 2, 2]
 
 

@@ -178,13 +178,13 @@ class _Students:
         self._task = registry.Task(classes, clip.frames, clip.height, clip.width)
         self._normalisation = Normalisation(source.document.mean, source.document.std, device)
         real = RealClips(*clips.load(source, "train", device, progress), classes)
-        clips_a_video, generator = config.clips_a_video(clip.frames), torch.Generator(device).manual_seed(0)
-        some = random_clips(real, config.ipc, clip.frames, generator, clips_a_video)
-        labels_N = torch.arange(classes, device=device).repeat_interleave(config.ipc)
+        each = config.ipc * config.clips_a_video(clip.frames)
+        some = random_clips(real, each, clip.frames, torch.Generator(device).manual_seed(0))
+        labels_N = torch.arange(classes, device=device).repeat_interleave(each)
         every = LabelledVideos(real.videos_NF3HW, real.labels_N)
         entries = [
             (LabelledVideos(made[0].to(device), made[1].to(device)), config.segments(clip.frames)),
-            (LabelledVideos(some, labels_N), clips_a_video),
+            (LabelledVideos(some, labels_N), 1),
             (every, 1),
         ]
         views = recipe.evaluate.augmentation
