@@ -103,4 +103,4 @@ def test_it_runs_the_demo(installed: Installed, tmp_path: Path) -> None:
     assert {result["method"] for result in report["results"]} == {"idtd", "pixel", "random", "full"}
     assert (tmp_path / "out" / "report" / "report.html").is_file()  # made from a template of the package
     load = "import idtd_cli; print(tuple(idtd_cli.load('out/sets/idtd').videos_NT3HW.shape))"
-    assert installed("python", "-c", load, cwd=tmp_path).stdout == "(2, 8, 3, 32, 32)\n"
+    assert installed("python", "-c", load, cwd=tmp_path).stdout == "(2, 16, 3, 32, 32)\n"
