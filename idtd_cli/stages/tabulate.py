@@ -241,11 +241,9 @@ class _Work:
         return self._out / "sets" / self._run(recipe).name
 
     def _report(self, recipe: Recipe) -> Path:
-        return (
-            self._out
-            / "reports"
-            / self._name(recipe.evaluate.student.name, recipe, ["prepare", "evaluate", "distill.frames"])
-        )
+        # As many random clips stand beside sets of one length.
+        settings = ["prepare", "evaluate", "distill.frames"]
+        return self._out / "reports" / self._name(recipe.evaluate.student.name, recipe, settings)
 
     def _name(self, head: str, recipe: Recipe, settings: Sequence[str], told: Sequence[str] = ()) -> str:
         """A folder's name: what is in it, how its settings differ from the recipe's, and a digest.

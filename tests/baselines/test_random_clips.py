@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 
+from idtd_cli.baselines.packing import packed
 from idtd_cli.baselines.random_clips import random_clips
 from idtd_cli.method.real_clips import RealClips
 from tests import tiny
@@ -53,6 +54,7 @@ def test_the_generator_decides() -> None:
 
 def test_a_video_may_hold_several_clips_of_its_class() -> None:
     given = real()
-    videos, apart = random_clips(given, 2, 4, seeded(0), clips_a_video=2), random_clips(given, 4, 4, seeded(0))
+    apart = random_clips(given, 4, 4, seeded(0))
+    videos = packed(apart, 2)
     assert videos.shape == (6, 8, 3, 16, 16)
     assert torch.equal(videos.unflatten(1, (2, 4)).flatten(0, 1), apart)

@@ -29,16 +29,18 @@ def choose(job: Job, folder: RunFolder, progress: Progress) -> tuple[Tensor, Sto
     Raises:
         IdtdError: a loss or the embeddings became non-finite.
     """
+    each = job.config.ipc * job.clips_a_video
     if job.config.method == "random":
         generator = torch.Generator(job.device).manual_seed(job.config.seed)
-        videos_NT3HW = random_clips(job.real, job.config.ipc, job.task.frames, generator, job.clips_a_video)
+        clips_BS3HW = random_clips(job.real, each, job.task.frames, generator)
     else:
-        videos_NT3HW = packed(job.real.whole(_coreset(job, folder, progress), job.task.frames), job.clips_a_video)
+        clips_BS3HW = job.real.whole(_coreset(job, each, folder, progress), job.task.frames)
+    videos_NT3HW = packed(clips_BS3HW, job.clips_a_video)
     return videos_NT3HW, Stored(videos_NT3HW.numel())
 
 
-def _coreset(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
-    """The clips that stand for all, by their numbers."""
+def _coreset(job: Job, each: int, folder: RunFolder, progress: Progress) -> Tensor:
+    """The clips that stand for all, `each` of a class, by their numbers."""
     config, real = job.config, job.real
     network = job.draw_network(config.seed)
     every = LabelledVideos(real.videos_NF3HW, real.labels_N)
@@ -68,4 +70,4 @@ def _coreset(job: Job, folder: RunFolder, progress: Progress) -> Tensor:
             raise IdtdError("The network became not finite in the last step of its training.", _LOWER_FIT)
         return x_ND
 
-    return coreset(embeddings_of, real.count_C, config.ipc * job.clips_a_video, CHOICES[config.method])
+    return coreset(embeddings_of, real.count_C, each, CHOICES[config.method])
